@@ -1,0 +1,248 @@
+"""TensorBundle, the format of Saver V2, tf.train.Checkpoint and a SavedModel's variables.
+
+`PREFIX.index` is a table from tensor name to BundleEntryProto, with a BundleHeaderProto under the empty key;
+`PREFIX.data-%05d-of-%05d` hold the bytes. A tensor saved in pieces has an entry that lists its slices, and one entry
+for each of them under an encoded key.
+
+Source: `tensorflow/core/protobuf/tensor_bundle.proto`, `tensorflow/core/util/tensor_bundle`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import dtypes
+from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .crc32c import crc32c, mask
+from .errors import CheckpointError
+from .slices import Extent, check_tiling, resolve, slice_key
+from .spans import FileSpans, byte_view
+from .strings import read_strings
+from .table import TableReader
+from .wire import WireError, fields, message, number, signed, text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MOST_SHARDS = 99999
+
+
+class Entry(NamedTuple):
+    """A BundleEntryProto."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc: int
+    slices: tuple[tuple[Extent, ...], ...]
+
+
+def parse_shape(data: memoryview) -> tuple[int, ...]:
+    """A TensorShapeProto; WireError for unknown ranks and negative extents, which no stored tensor has."""
+    shape: list[int] = []
+    for key, value in fields(data):
+        if key == 2:
+            extent = 0
+            for part, size in fields(message(value)):
+                if part == 1:
+                    extent = signed(number(size))
+            if extent < 0:
+                raise WireError(f"a dimension of {extent}")
+            shape.append(extent)
+        elif key == 3 and value:
+            raise WireError("a shape of unknown rank")
+    return tuple(shape)
+
+
+def parse_slice(data: memoryview) -> tuple[Extent, ...]:
+    """A TensorSliceProto: (start, length) for each dimension, length -1 for all of it."""
+    extents = []
+    for key, value in fields(data):
+        if key == 1:
+            start, length = 0, -1
+            for part, amount in fields(message(value)):
+                if part == 1:
+                    start = signed(number(amount))
+                elif part == 2:
+                    length = signed(number(amount))
+            extents.append((start, length))
+    return tuple(extents)
+
+
+def parse_entry(data: memoryview) -> Entry:
+    """A BundleEntryProto."""
+    dtype = shard = offset = size = crc = 0
+    shape: tuple[int, ...] = ()
+    slices: list[tuple[Extent, ...]] = []
+    for key, value in fields(data):
+        if key == 1:
+            dtype = number(value)
+        elif key == 2:
+            shape = parse_shape(message(value))
+        elif key == 3:
+            shard = number(value)
+        elif key == 4:
+            offset = signed(number(value))
+        elif key == 5:
+            size = signed(number(value))
+        elif key == 6:
+            crc = number(value)
+        elif key == 7:
+            slices.append(parse_slice(message(value)))
+    return Entry(dtype, shape, shard, offset, size, crc, tuple(slices))
+
+
+class Bundle(Checkpoint):
+    """A TensorBundle by its prefix (the path without `.index`)."""
+
+    format = "TensorBundle (V2)"
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(prefix)
+        self.index_path = prefix + ".index"
+        self.shards = 1
+        self._swap = False
+        self._entries: dict[bytes, Entry] = {}
+        self._files: dict[int, FileSpans] = {}
+        self._load_index()
+
+    def close(self) -> None:
+        """Closes the data files."""
+        for spans in self._files.values():
+            spans.close()
+        self._files.clear()
+
+    def _load_index(self) -> None:
+        spans = FileSpans(self.index_path)
+        spans.close()
+        tensors: list[TensorInfo] = []
+        with open(self.index_path, "rb") as stream:
+            header_seen = False
+            for key, value in TableReader(stream, self.index_path).entries():
+                try:
+                    if not key:
+                        self._parse_header(value)
+                        header_seen = True
+                        continue
+                    if not header_seen:
+                        raise WireError("the table has no bundle header, so this is no TensorBundle index")
+                    entry = self._entries[key] = parse_entry(value)
+                    # Keys that begin with a zero byte are those of slices, not names.
+                    if key[0]:
+                        tensors.append(self._describe(text(memoryview(key)), entry))
+                except WireError as error:
+                    raise CheckpointError(f"{self.index_path}: entry {key[:200]!r}: {error}") from None
+        if not header_seen:
+            raise CheckpointError(f"{self.index_path}: the table has no bundle header")
+        self.tensors = {info.name: info for info in sorted(tensors)}
+
+    def _parse_header(self, data: memoryview) -> None:
+        self.shards = 0
+        big = 0
+        for key, value in fields(data):
+            if key == 1:
+                self.shards = number(value)
+            elif key == 2:
+                big = number(value)
+        if not 0 < self.shards <= _MOST_SHARDS:
+            raise WireError(f"the header counts {self.shards} data files")
+        if big > 1:
+            raise WireError(f"the header names an unknown byte order ({big})")
+        self._swap = (big == 1) != (sys.byteorder == "big")
+
+    def _describe(self, name: str, entry: Entry) -> TensorInfo:
+        dtype = dtypes.BY_NUMBER.get(entry.dtype)
+        if dtype is None:
+            raise WireError(f"unknown element type {entry.dtype}")
+        if entry.slices:
+            nbytes = element_count(entry.shape) * dtype.size
+            shard = 0
+        else:
+            nbytes, shard = entry.size, entry.shard
+            self._check_size(entry, dtype)
+        return TensorInfo(name, dtype.name, entry.shape, nbytes, shard, len(entry.slices))
+
+    def _check_size(self, entry: Entry, dtype: dtypes.DType) -> None:
+        if entry.shard >= self.shards:
+            raise WireError(f"in data file {entry.shard} of {self.shards}")
+        if entry.offset < 0 or entry.size < 0:
+            raise WireError(f"at offset {entry.offset} with {entry.size} bytes")
+        if dtype.size and element_count(entry.shape) * dtype.size != entry.size:
+            raise WireError(
+                f"shape {list(entry.shape)} of {dtype.name} takes {element_count(entry.shape) * dtype.size} bytes, not {entry.size}"
+            )
+
+    def shard_path(self, shard: int) -> str:
+        """The path of data file number `shard`."""
+        return f"{self.path}.data-{shard:05d}-of-{self.shards:05d}"
+
+    def _spans(self, shard: int) -> FileSpans:
+        spans = self._files.get(shard)
+        if spans is None:
+            path = self.shard_path(shard)
+            if not os.path.exists(path):
+                raise CheckpointError(f"{path}: missing; {self.index_path} counts {self.shards} data file(s)")
+            spans = self._files[shard] = FileSpans(path)
+        return spans
+
+    def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
+        entry = self._entries[info.name.encode("utf-8")]
+        if entry.slices:
+            return self._read_slices(info, entry)
+        return self._read_whole(info.name, entry)
+
+    def _read_whole(self, name: str, entry: Entry) -> np.ndarray[Any, Any]:
+        spans = self._spans(entry.shard)
+        what = f"tensor {name}"
+        place = f"{spans.path}: {what}"
+        if entry.dtype == dtypes.STRING:
+            data = spans.read(entry.offset, entry.size, what)
+            return read_strings(data, entry.shape, entry.crc, place)
+        dtype = dtypes.BY_NUMBER[entry.dtype]
+        if not dtype.size:
+            raise CheckpointError(f"{place}: {dtype.name} tensors can be listed but not read")
+        spans.check(entry.offset, entry.size, what)
+        array = allocate(entry.shape, dtypes.numpy_dtype(dtype.name), place)
+        view = byte_view(array)
+        spans.fill(view, entry.offset, what)
+        if mask(crc32c(view)) != entry.crc:
+            raise CheckpointError(
+                f"{place}: checksum mismatch in {entry.size} bytes at {entry.offset}: the file is damaged"
+            )
+        return array.byteswap() if self._swap and dtype.size > 1 else array
+
+    def _read_slices(self, info: TensorInfo, entry: Entry) -> np.ndarray[Any, Any]:
+        place = f"{self.index_path}: tensor {info.name}"
+        dtype = dtypes.BY_NUMBER[entry.dtype]
+        if dtype.number == dtypes.VARIANT or not dtype.numpy:
+            raise CheckpointError(f"{place}: {dtype.name} tensors can be listed but not read")
+        try:
+            pieces = [(extents, resolve(extents, info.shape)) for extents in entry.slices]
+            check_tiling([piece for _, piece in pieces], info.shape)
+            parts = [self._slice_entry(info, dtype, extents, piece) for extents, piece in pieces]
+        except WireError as error:
+            raise CheckpointError(f"{place}: {error}") from None
+        # The slices tile the tensor and none is larger than its file, so this allocates no more than the files hold.
+        for part in parts:
+            self._spans(part.shard).check(part.offset, part.size, f"a slice of {info.name}")
+        if dtype.size and sum(part.size for part in parts) > sum(self._spans(s).size for s in {p.shard for p in parts}):
+            raise CheckpointError(f"{place}: its slices overlap in the data files")
+        array = allocate(info.shape, dtypes.numpy_dtype(dtype.name), place)
+        for (_, piece), part in zip(pieces, parts):
+            array[tuple(slice(start, start + length) for start, length in piece)] = self._read_whole(info.name, part)
+        return array
+
+    def _slice_entry(
+        self, info: TensorInfo, dtype: dtypes.DType, extents: tuple[Extent, ...], piece: tuple[tuple[int, int], ...]
+    ) -> Entry:
+        part = self._entries.get(slice_key(info.name, extents))
+        if part is None:
+            raise WireError(f"the slice {list(extents)} has no entry")
+        if part.slices or part.dtype != dtype.number or part.shape != tuple(length for _, length in piece):
+            raise WireError(f"the entry of the slice {list(extents)} contradicts the tensor's")
+        self._check_size(part, dtype)
+        return part

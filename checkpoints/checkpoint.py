@@ -1,0 +1,88 @@
+"""What every format of checkpoint looks like to its reader: tensors by name, read when asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import CheckpointError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+
+
+class TensorInfo(NamedTuple):
+    """One tensor of a file, as its index describes it.
+
+    `dtype` is TensorFlow's name for the element type; `nbytes` counts the bytes of the elements in the file (for
+    strings: with their lengths and checksum); `shard` is the number of the data file, of the first slice if `slices`,
+    the number of separately stored pieces, is not 0.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    shard: int = 0
+    slices: int = 0
+
+
+class Checkpoint:
+    """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager."""
+
+    format = ""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.tensors: dict[str, TensorInfo] = {}
+
+    def read(self, name: str) -> np.ndarray[Any, Any]:
+        """The tensor `name`, in a fresh array of its shape, its checksum checked where the format has one.
+
+        Types that NumPy lacks come as structured arrays of one field (see `checkpoints.dtypes`), strings as objects
+        (bytes). Raises CheckpointError if there is no such tensor or its bytes are damaged.
+        """
+        info = self.tensors.get(name)
+        if info is None:
+            import difflib
+
+            near = difflib.get_close_matches(name, self.tensors, 3)
+            hint = "; nearest: {}".format(", ".join(near)) if near else ""
+            raise CheckpointError(f"{self.path}: no tensor named {name!r}{hint}")
+        return self._read(info)
+
+    def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Closes the files that are open; the checkpoint can be listed but not read after that."""
+
+    def __enter__(self) -> Checkpoint:  # noqa: PYI034 - typing.Self is too new
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def element_count(shape: tuple[int, ...]) -> int:
+    """The number of elements of `shape`, in Python's unbounded integers."""
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
+
+
+def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], place: str) -> np.ndarray[Any, Any]:
+    """An uninitialised array; CheckpointError where NumPy cannot make one of that shape."""
+    import numpy as np
+
+    try:
+        return np.empty(shape, dtype)
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise CheckpointError(f"{place}: shape {list(shape)}: {error}") from None

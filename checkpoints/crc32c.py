@@ -1,0 +1,111 @@
+"""CRC-32C (Castagnoli), and the masked form that TensorFlow stores.
+
+A compiled implementation is used where one is installed (the packages `crc32c` or `google-crc32c`). The fallback
+needs neither: it divides by a sparse multiple of the polynomial first, which leaves only shifts and exclusive-ors
+of long runs of bits, and looks up single bytes for the short rest alone.
+
+Source: RFC 3720, appendix B.4 (polynomial 0x1EDC6F41, reflected); the mask is TensorFlow's `lib/hash/crc32c.h`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+_REFLECTED = 0x82F63B78
+
+# x^5843 + x^3359 + x^1367 + 1 is a multiple of the polynomial. A bit that is divided out reappears at these distances
+# behind it; squaring the multiple doubles them, so they scale by any power of two.
+_DISTANCES = (2484, 4476, 5843)
+_REACH = _DISTANCES[0] + _DISTANCES[2]
+_SHORT = 1536
+
+
+def _make_table() -> list[int]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (_REFLECTED if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+_TABLE = _make_table()
+
+
+def _by_byte(data: bytes, state: int) -> int:
+    table = _TABLE
+    for byte in data:
+        state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
+    return state
+
+
+def _shorten(data: bytes, state: int) -> bytes:
+    """The few bytes that leave the same remainder as `data` does when started in `state`."""
+    bits = int.from_bytes(data, "little") ^ state
+    length = 8 * len(data)
+    while length > _REACH:
+        # The largest power of two (at least 8, to keep whole bytes) whose reach still fits.
+        scale = 1 << max((length // _REACH).bit_length() - 1, 0)
+        gap = _DISTANCES[0] * scale
+        head = bits & ((1 << gap) - 1)
+        bits >>= gap
+        bits ^= head ^ (head << (_DISTANCES[1] * scale - gap)) ^ (head << (_DISTANCES[2] * scale - gap))
+        length -= gap
+    size = (length + 7) // 8
+    # Leading zeros change nothing while the state is zero, and the bits that come first are the low ones.
+    return (bits << (8 * size - length)).to_bytes(size, "little")
+
+
+def fallback(data: Any, crc: int = 0) -> int:
+    """The CRC-32C of `data` (any bytes-like object), continued from `crc`, by the standard library alone."""
+    view = memoryview(data).cast("B")
+    state = crc ^ 0xFFFFFFFF
+    step = 1 << 20
+    for start in range(0, len(view), step):
+        part = bytes(view[start : start + step])
+        if len(part) > _SHORT:
+            state = _by_byte(_shorten(part, state), 0)
+        else:
+            state = _by_byte(part, state)
+    return state ^ 0xFFFFFFFF
+
+
+def _find_compiled() -> Callable[[Any, int], int] | None:
+    try:
+        import crc32c as package  # type: ignore[import-not-found,unused-ignore]
+
+        if package.crc32c(b"123456789") == 0xE3069283:
+            return lambda data, crc: int(package.crc32c(data, crc))
+    except Exception:  # noqa: BLE001, S110 - a broken extension may raise anything; the fallback is always right
+        pass
+    try:
+        import google_crc32c  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+        if google_crc32c.implementation == "c":
+            return lambda data, crc: int(google_crc32c.extend(crc, bytes(data)))
+    except Exception:  # noqa: BLE001, S110
+        pass
+    return None
+
+
+_compiled: list[Callable[[Any, int], int] | None] = []
+
+
+def crc32c(data: Any, crc: int = 0) -> int:
+    """The CRC-32C of `data` (any contiguous bytes-like object), continued from `crc`."""
+    if not _compiled:
+        _compiled.append(_find_compiled())
+    compiled = _compiled[0]
+    if compiled is None:
+        return fallback(data, crc)
+    return compiled(data, crc)
+
+
+def mask(crc: int) -> int:
+    """The form in which a CRC is stored, so that a CRC of data that holds CRCs stays meaningful."""
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def masked_crc32c(data: Any) -> int:
+    """`mask(crc32c(data))`, as TensorFlow writes it behind blocks and into entries."""
+    return mask(crc32c(data))

@@ -1,0 +1,28 @@
+"""What can go wrong, in two kinds: the file is bad, or it does not map onto the model."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+
+class CheckpointError(Exception):
+    """A file cannot be read or written as asked; the message names the file, the place in it, and what is wrong."""
+
+
+class MappingError(CheckpointError):
+    """Checkpoint and model do not fit together.
+
+    `problems` holds every problem that was found, one string each, so that one run shows all there is to settle.
+    """
+
+    def __init__(self, problems: Sequence[str], context: str = "") -> None:
+        self.problems: list[str] = list(problems)
+        self.context = context
+        super().__init__(self.problems, context)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = "{} problem{}".format(count, "" if count == 1 else "s")
+        if self.context:
+            head = f"{self.context}: {head}"
+        return "\n".join([head + ":"] + ["  - " + problem.replace("\n", "\n    ") for problem in self.problems])

@@ -1,0 +1,117 @@
+"""Keras models and their variables: the one module that touches Keras, of whatever release made them.
+
+Names are computed from the models, not taken from the variables: `variable.name` is `fc1_2/kernel:0` in one release and
+`kernel` in another, while a model's layers and their weights are the same in all. Keras itself is never imported; the
+objects that come in are asked for what they have.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from . import dtypes
+from .errors import CheckpointError
+
+
+def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Every weight of `models` under the name `<key>/<layer>/<weight>`, such as `generator/fc1/kernel`.
+
+    Works on Keras 2 models (those of TF 1.15 included) and Keras 3 models; both must be built. Layers inside layers
+    keep their path (`generator/block/fc1/kernel`); a recurrent cell's weights bear the name of the layer around it
+    (`rnn/kernel`), which is what differs least between releases. A weight that several layers share is listed once,
+    where it is met first. Raises CheckpointError if two weights get one name or a model is not built.
+    """
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    clashes: list[str] = []
+    for key, model in models.items():
+        _check_built(key, model)
+        for path, weight in _walk(model, key, set()):
+            if id(weight) in seen:
+                continue
+            seen.add(id(weight))
+            if path in found:
+                clashes.append(path)
+            found[path] = weight
+        left = [str(weight.name) for weight in model.weights if id(weight) not in seen]
+        if left:
+            raise CheckpointError("model {}: these weights belong to no layer: {}".format(key, ", ".join(left)))
+    if clashes:
+        raise CheckpointError(
+            "several weights share a name: {}; give their layers names of their own".format(", ".join(sorted(clashes)))
+        )
+    return found
+
+
+def _check_built(key: str, model: Any) -> None:
+    if not getattr(model, "built", True):
+        raise CheckpointError(f"model {key}: has no variables yet; build it or call it once")
+
+
+def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any]]:
+    """(name, weight) of `layer`: those of its inner layers first, then its own."""
+    if id(layer) in above:
+        return
+    above = above | {id(layer)}
+    inner_ids: set[int] = set()
+    for name, inner in _inner_layers(layer):
+        inner_ids.update(id(weight) for weight in inner.weights)
+        yield from _walk(inner, path + "/" + name if name else path, above)
+    for weight in layer.weights:
+        if id(weight) not in inner_ids:
+            yield path + "/" + _base_name(weight), weight
+
+
+def _inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
+    """(name, layer) of the layers directly inside; the name is empty for a recurrent layer's one cell."""
+    listed = getattr(layer, "layers", None)
+    if not isinstance(listed, (list, tuple)):
+        flatten = getattr(layer, "_flatten_layers", None)
+        # Keras 2 from TF 2.5 on has the first, Keras 3 and older Keras 2 the second.
+        listed = flatten(recursive=False, include_self=False) if flatten else getattr(layer, "_layers", None) or []
+    cell = getattr(layer, "cell", None)
+    pending = list(listed)
+    seen: set[int] = set()
+    while pending:
+        inner = pending.pop(0)
+        if hasattr(inner, "weights") and hasattr(inner, "call"):
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                yield "" if inner is cell else str(inner.name), inner
+        elif inner is not layer:
+            # Keras 2 wraps lists and dictionaries of layers into containers of its own.
+            pending = list(getattr(inner, "layers", None) or getattr(inner, "_layers", None) or []) + pending
+
+
+def _base_name(weight: Any) -> str:
+    """The last component of a weight's name, without the `:0` of a graph's output."""
+    return str(weight.name).rpartition("/")[2].partition(":")[0]
+
+
+def value_of(variable: Any) -> np.ndarray[Any, Any]:
+    """The value of a Keras or TensorFlow variable, in a type of `checkpoints.dtypes`."""
+    value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
+    name = dtypes.name_of(value.dtype)
+    # Arrays of a package's own bfloat16 become this package's, which every NumPy can hold.
+    if name is not None and dtypes.BY_NAME[name].wrapped and not value.dtype.names:
+        value = value.view(dtypes.numpy_dtype(name))
+    return value
+
+
+def assign(variable: Any, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Assigns `value` to a Keras or TensorFlow variable and returns the value as it must now read."""
+    if value.dtype.names:
+        variable.assign(value[value.dtype.names[0]].view(_own_dtype(variable)))
+    else:
+        variable.assign(value)
+    return value
+
+
+def _own_dtype(variable: Any) -> Any:
+    """The NumPy type that a bfloat16 (or other extension) variable exchanges values in."""
+    own = getattr(variable.dtype, "as_numpy_dtype", None)
+    if own is not None:
+        return own
+    return np.asarray(variable.numpy()).dtype

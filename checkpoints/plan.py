@@ -1,0 +1,163 @@
+"""A plan: for every tensor of a checkpoint, where it goes and why. Plain data: printed, saved, edited, run, inverted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterable, NamedTuple, Sequence, Union
+
+from .errors import CheckpointError
+
+_FORMAT = 1
+
+
+class Rule(NamedTuple):
+    """Tensors whose whole name matches `pattern` go to `target`.
+
+    `pattern` is a regular expression that must match the full source name; `target` is a template for
+    `re.Match.expand` (`\\1`, `\\g<name>`). `transform` names an entry of `checkpoints.transforms.REGISTRY`; `dtype`, if
+    given, is the element type to cast to, and must be the target's. The first rule that matches a tensor takes it;
+    a transform that takes only a part leaves the rest to later rules.
+    """
+
+    pattern: str
+    target: str
+    transform: str = "identity"
+    dtype: str | None = None
+
+
+class Ignore(NamedTuple):
+    """Tensors whose whole name matches `pattern` are left in the file, for the stated reason."""
+
+    pattern: str
+    reason: str
+
+
+AnyRule = Union[Rule, Ignore]
+
+
+class Row(NamedTuple):
+    """What happens to one tensor (or one part of it), and why.
+
+    `action` is "load" or "ignore"; `dtype` is the type to cast to, None if it stays. Shapes and types of both sides
+    are kept so that a plan can be checked against what it is run on, and inverted without either.
+    """
+
+    source: str
+    target: str | None
+    action: str
+    transform: str = "identity"
+    dtype: str | None = None
+    reason: str = ""
+    source_shape: tuple[int, ...] = ()
+    source_dtype: str = ""
+    target_shape: tuple[int, ...] = ()
+    target_dtype: str = ""
+
+
+class Plan(NamedTuple):
+    """The rows of a plan, in the order of the sources' names.
+
+    `inverted` says that the rows lead from the model's names to the file's; transforms are then undone, not applied.
+    """
+
+    rows: tuple[Row, ...]
+    inverted: bool = False
+
+    def loads(self) -> tuple[Row, ...]:
+        """The rows that carry something over."""
+        return tuple(row for row in self.rows if row.action == "load")
+
+    def inverse(self) -> Plan:
+        """The plan that leads back. What was ignored has no way back and is left out."""
+        rows = [_swap(row) for row in self.loads()]
+        return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), not self.inverted)
+
+    def table(self) -> str:
+        """The plan as a table for people, one line a row, and a line that counts."""
+        lines = [("source", "shape", "type", "", "target", "why")]
+        for row in self.rows:
+            kept = row.dtype in (None, row.source_dtype)
+            dtype = row.source_dtype if kept else f"{row.source_dtype} as {row.dtype}"
+            shape = "x".join(str(extent) for extent in row.source_shape) or "scalar"
+            why = row.reason if row.transform == "identity" else f"{row.reason} [{row.transform}]"
+            arrow = "->" if row.action == "load" else "--"
+            lines.append((row.source, shape, dtype, arrow, row.target or "", why))
+        loaded = len(self.loads())
+        count = f"{loaded} loaded, {len(self.rows) - loaded} left"
+        return align(lines) + "\n" + count
+
+    def to_json(self) -> str:
+        """The plan as JSON, one row a line; `from_json` reads it back equal."""
+        rows = ",\n  ".join(json.dumps(row._asdict(), sort_keys=True) for row in self.rows)
+        head = f'{{"format": {_FORMAT}, "inverted": {json.dumps(self.inverted)}, "rows": [\n  '
+        return head + rows + "\n]}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote. Raises CheckpointError that says which row is wrong, and how."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"plan: not JSON: {error}") from None
+        if not isinstance(data, dict) or data.get("format") != _FORMAT or not isinstance(data.get("rows"), list):
+            raise CheckpointError(f'plan: not a plan of format {_FORMAT} ("format" and "rows" are required)')
+        rows = tuple(_parse_row(row, place) for place, row in enumerate(data["rows"]))
+        return cls(rows, bool(data.get("inverted", False)))
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+    """`lines` of cells as text, every column as wide as its widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def _swap(row: Row) -> Row:
+    return row._replace(
+        source=row.target or "",
+        target=row.source,
+        dtype=None if row.dtype is None else row.source_dtype,
+        source_shape=row.target_shape,
+        source_dtype=row.target_dtype,
+        target_shape=row.source_shape,
+        target_dtype=row.source_dtype,
+    )
+
+
+def _parse_row(data: Any, place: int) -> Row:
+    where = f"plan: row {place}"
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{where}: not an object")
+    unknown = sorted(set(data) - set(Row._fields))
+    if unknown:
+        raise CheckpointError("{}: unknown keys {}".format(where, ", ".join(unknown)))
+    values: dict[str, Any] = dict(data)
+    for key in ("source_shape", "target_shape"):
+        shape = values.get(key, [])
+        if not isinstance(shape, list) or not all(isinstance(extent, int) and extent >= 0 for extent in shape):
+            raise CheckpointError(f"{where}: {key} is no list of sizes")
+        values[key] = tuple(shape)
+    _check_texts(values, where)
+    row = Row(**values)
+    if row.action not in ("load", "ignore") or (row.action == "load") != (row.target is not None):
+        raise CheckpointError(f'{where}: action must be "load" with a target or "ignore" without')
+    return row
+
+
+def _check_texts(values: dict[str, Any], where: str) -> None:
+    for key in ("source", "action"):
+        if key not in values:
+            raise CheckpointError(f"{where}: {key} is missing")
+    values.setdefault("target", None)
+    for key, value in values.items():
+        optional = key in ("target", "dtype")
+        if not key.endswith("_shape") and not (isinstance(value, str) or (optional and value is None)):
+            raise CheckpointError(f"{where}: {key} is no text")
+
+
+def group_by_target(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows that load, by what they load into, in the order of first appearance."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.action == "load" and row.target is not None:
+            groups.setdefault(row.target, []).append(row)
+    return groups

@@ -1,0 +1,98 @@
+"""What each tensor of a checkpoint is: a variable, an optimizer's slot of one, a counter, bookkeeping.
+
+TF 1 names a slot after its variable, `<variable>/<optimizer>` and then `<variable>/<optimizer>_1`, with whatever scope
+the optimizer was made in before it. So a tensor is a slot if a variable of its shape stands under some ending of the
+name that encloses it; the optimizer's name only says which slot it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Mapping, NamedTuple
+
+from .checkpoint import TensorInfo
+
+SLOTS: dict[str, tuple[str, ...]] = {
+    "adadelta": ("accum", "accum_update"),
+    "adagrad": ("accumulator",),
+    "adam": ("m", "v", "vhat"),
+    "ftrl": ("accumulator", "linear"),
+    "momentum": ("accumulator",),
+    "rmsprop": ("rms", "momentum", "momentum"),
+}
+"""The slots of TF 1's optimizers, in the order of their suffixes (none, `_1`, `_2`)."""
+
+_SHADOW = "ExponentialMovingAverage"
+_BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
+_POWER = re.compile(r"beta[12]_power(_\d+)?")
+_STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
+
+
+class Role(NamedTuple):
+    """`kind` is variable, slot, shadow, counter, string or bookkeeping; slots and shadows say `of` which variable."""
+
+    kind: str
+    of: str = ""
+    slot: str = ""
+    optimizer: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "slot":
+            return f"slot {self.slot} of {self.of} ({self.optimizer})"
+        if self.kind == "shadow":
+            return f"moving average of {self.of}"
+        if self.kind == "counter" and self.optimizer:
+            return f"counter ({self.optimizer})"
+        return self.kind
+
+
+def infer_roles(tensors: Mapping[str, TensorInfo]) -> dict[str, Role]:
+    """The role of every tensor, by name."""
+    return {name: _infer(info, tensors) for name, info in tensors.items()}
+
+
+def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> Role:
+    name = info.name
+    if any(mark in name for mark in _BOOKKEEPING):
+        return Role("bookkeeping")
+    if info.dtype in ("string", "variant", "resource"):
+        return Role("string" if info.dtype == "string" else "bookkeeping")
+    last = name.replace("/.ATTRIBUTES/VARIABLE_VALUE", "").rpartition("/")[2]
+    if not info.shape:
+        if _POWER.fullmatch(last):
+            return Role("counter", optimizer=f"power of Adam's {last[:5]}")
+        if _STEP.fullmatch(last) and info.dtype in ("int64", "int32"):
+            return Role("counter")
+    owner = _owner(info, tensors)
+    if owner is not None:
+        return _slot_role(last, owner, tensors)
+    return Role("variable")
+
+
+def _owner(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
+    """The variable that `info` is a slot of: the longest enclosing name, cut from the left, that has its shape."""
+    enclosing = info.name.rpartition("/")[0]
+    while enclosing:
+        owner = tensors.get(enclosing)
+        if owner is not None and owner.shape == info.shape:
+            return enclosing
+        enclosing = enclosing.partition("/")[2]
+    return None
+
+
+def _slot_role(last: str, owner: str, tensors: Mapping[str, TensorInfo]) -> Role:
+    if last.startswith(_SHADOW):
+        return Role("shadow", of=owner)
+    plain, _, index = last.rpartition("_")
+    if index in ("m", "v"):
+        return Role("slot", owner, index, plain)
+    if not index.isdigit():
+        plain, index = last, "0"
+    lowered = plain.lower()
+    for optimizer, slots in SLOTS.items():
+        if optimizer in lowered:
+            if optimizer == "rmsprop" and owner + "/" + plain + "_2" in tensors:
+                slots = ("rms", "mg", "momentum")
+            place = int(index)
+            return Role("slot", owner, slots[place] if place < len(slots) else index, plain)
+    return Role("slot", owner, index, plain)

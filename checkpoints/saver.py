@@ -1,0 +1,102 @@
+"""Writing TF 1's Saver V2 format (a TensorBundle of one data file) without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, BinaryIO, Mapping
+
+import numpy as np
+
+from . import dtypes
+from .atomic import Replacement
+from .crc32c import crc32c, mask
+from .errors import CheckpointError
+from .spans import byte_view
+from .strings import write_strings
+from .table import TableWriter
+from .wire import field, fixed32
+
+# BundleHeaderProto: one data file, little-endian (the default), version.producer 1.
+_HEADER = field(1, 1) + field(3, field(1, 1))
+
+
+def write_saver(prefix: Any, tensors: Mapping[str, Any], overwrite: bool = False) -> None:
+    """Writes `tensors` as the checkpoint `prefix` (`prefix.index` and `prefix.data-00000-of-00001`).
+
+    Any `tf.train.Saver` of TF 0.12 and later restores it bit for bit. Values are arrays of any shape and byte order,
+    of a type TensorFlow has; objects (bytes or str) become strings. They are taken one at a time, in the order of
+    their names, so a mapping that computes its values needs memory for one.
+
+    Both files appear under their names only when both are complete, the index last. Raises CheckpointError if one of
+    them exists and `overwrite` is not set, or if a name or value cannot be stored; what stood there before then still
+    stands there, and nothing else does.
+    """
+    prefix = os.fspath(prefix)
+    if not os.path.basename(prefix):
+        raise CheckpointError(f"{prefix}: a checkpoint needs a base name behind the directory")
+    _check_names(prefix, tensors)
+    # Renamed in this order: a reader that finds the index finds the data.
+    targets = [prefix + ".data-00000-of-00001", prefix + ".index"]
+    with Replacement(targets, overwrite) as (data, index):
+        entries = _write_data(data, prefix, tensors)
+        table = TableWriter(index)
+        table.add(b"", _HEADER)
+        for key in sorted(entries):
+            table.add(key, entries[key])
+        table.finish()
+
+
+def _check_names(prefix: str, tensors: Mapping[str, Any]) -> None:
+    for name in tensors:
+        if not isinstance(name, str) or not name or name[0] == "\0":
+            raise CheckpointError(f"{prefix}: {name!r} cannot be a tensor's name")
+
+
+def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> dict[bytes, bytes]:
+    entries: dict[bytes, bytes] = {}
+    offset = 0
+    for name in sorted(tensors):
+        dtype, shape, data, crc = encode_tensor(tensors[name], f"{prefix}: tensor {name}")
+        stream.write(data)
+        dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
+        entry = field(1, dtype) + field(2, dims)
+        if offset:
+            entry += field(4, offset)
+        if len(data):
+            entry += field(5, len(data))
+        # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
+        entries[name.encode("utf-8")] = entry + fixed32(6, mask(crc))
+        offset += len(data)
+    return entries
+
+
+def encode_tensor(value: Any, place: str) -> tuple[int, tuple[int, ...], Any, int]:
+    """Element type, shape, little-endian bytes and CRC-32C of `value`; CheckpointError if TensorFlow has no such type."""
+    array = np.asarray(value)
+    name = dtypes.name_of(array.dtype)
+    if name is None:
+        raise CheckpointError(f"{place}: TensorFlow has no element type {array.dtype}")
+    number = dtypes.BY_NAME[name].number
+    if name == "string":
+        data, crc = write_strings(_as_bytes(array, place))
+        return number, array.shape, data, crc
+    if array.dtype.names:
+        array = array[array.dtype.names[0]]
+    # ascontiguousarray makes a vector of a scalar, hence the shape of the original.
+    little = np.ascontiguousarray(array)
+    if little.dtype.byteorder == ">" or (sys.byteorder == "big" and little.dtype.byteorder == "="):
+        little = little.astype(little.dtype.newbyteorder("<"))
+    view = byte_view(little)
+    return number, array.shape, view, crc32c(view)
+
+
+def _as_bytes(array: np.ndarray[Any, Any], place: str) -> list[bytes]:
+    values = []
+    for item in array.reshape(-1).tolist():
+        if isinstance(item, str):
+            item = item.encode("utf-8")
+        if not isinstance(item, bytes):
+            raise CheckpointError(f"{place}: a string tensor cannot hold {type(item).__name__!r}")
+        values.append(item)
+    return values

@@ -1,0 +1,67 @@
+"""Reading bytes of a file into arrays, without ever reading past its end or allocating more than it holds."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .errors import CheckpointError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class FileSpans:
+    """A regular file, opened for reading at offsets."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            # A pipe or a device would block or never end.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise CheckpointError(f"{path}: not a regular file")
+            self._stream: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror or error}") from None
+        self.size = os.fstat(self._stream.fileno()).st_size
+
+    def close(self) -> None:
+        """Closes the file; calling it again does nothing."""
+        self._stream.close()
+
+    def check(self, offset: int, size: int, what: str) -> None:
+        """Raises CheckpointError unless `size` bytes stand at `offset`."""
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise CheckpointError(
+                f"{self.path}: {what}: {size} bytes at {offset} run past the end of the file ({self.size} bytes): truncated or damaged"
+            )
+
+    def fill(self, target: memoryview, offset: int, what: str) -> None:
+        """Reads len(target) bytes at `offset` into `target`; `what` names them in errors."""
+        self.check(offset, len(target), what)
+        try:
+            self._stream.seek(offset)
+            done = 0
+            while done < len(target):
+                count = self._stream.readinto(target[done:])  # type: ignore[attr-defined]
+                if not count:
+                    raise CheckpointError(f"{self.path}: {what}: the file became shorter while it was read")
+                done += count
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: {what}: {error.strerror or error}") from None
+
+    def read(self, offset: int, size: int, what: str) -> bytearray:
+        """The `size` bytes at `offset`."""
+        self.check(offset, size, what)
+        data = bytearray(size)
+        self.fill(memoryview(data), offset, what)
+        return data
+
+
+def byte_view(array: np.ndarray[Any, Any]) -> memoryview:
+    """The bytes of a contiguous array, writable if it is; arrays without elements and scalars included."""
+    import numpy as np
+
+    flat: Any = array.reshape(-1).view(np.uint8) if array.size else b""
+    return memoryview(flat)

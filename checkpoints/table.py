@@ -1,0 +1,204 @@
+"""The sorted table of keys and values that TensorFlow keeps its checkpoint indexes in (LevelDB's format).
+
+Layout, from the end: a 48-byte footer (handle of the metaindex block, handle of the index block, zeros, magic);
+the index block, whose values are the handles of the data blocks; the data blocks. A block is followed by one byte
+for its compression and the masked CRC-32C of both.
+
+Source: LevelDB's `doc/table_format.md`; TensorFlow's copy is `tensorflow/core/lib/io` (`tsl/lib/io` later).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Iterator
+
+from . import snappy
+from .crc32c import masked_crc32c
+from .errors import CheckpointError
+from .wire import WireError, read_varint, write_varint
+
+MAGIC = 0xDB4775248B80FB57
+FOOTER_SIZE = 48
+_TRAILER_SIZE = 5
+_BLOCK_SIZE = 262144
+_RESTART_INTERVAL = 16
+_MOST_KEY_EXPANSION = 64
+
+
+def is_table(tail: bytes) -> bool:
+    """Whether `tail`, the last bytes of a file, ends as a table does."""
+    return len(tail) >= FOOTER_SIZE and struct.unpack("<Q", tail[-8:])[0] == MAGIC
+
+
+class TableReader:
+    """The entries of the table in `stream`, block by block; `label` names the file in errors."""
+
+    def __init__(self, stream: BinaryIO, label: str) -> None:
+        self._stream = stream
+        self._label = label
+        stream.seek(0, 2)
+        self._size = stream.tell()
+        if self._size < FOOTER_SIZE:
+            raise CheckpointError(
+                f"{label}: {self._size} bytes, too short for a checkpoint index (at least {FOOTER_SIZE})"
+            )
+        stream.seek(self._size - FOOTER_SIZE)
+        footer = stream.read(FOOTER_SIZE)
+        if not is_table(footer):
+            raise CheckpointError(
+                f"{label}: no checkpoint index: the file does not end with the table's magic number "
+                "(truncated, or another kind of file)"
+            )
+        try:
+            _, position = _read_handle(memoryview(footer), 0, 40)
+            _, position = _read_handle(memoryview(footer), 0, 40)
+            self._index, _ = _read_handle(memoryview(footer), position, 40)
+        except WireError as error:
+            raise CheckpointError(f"{label}: footer: {error}") from None
+
+    def entries(self) -> Iterator[tuple[bytes, memoryview]]:
+        """Every (key, value), in the table's order. Raises CheckpointError where a block is damaged or disordered."""
+        last = None
+        budget = self._size
+        for _, value in self._block(*self._index):
+            try:
+                (offset, size), _ = _read_handle(value, 0, len(value))
+            except WireError as error:
+                raise CheckpointError(f"{self._label}: index block: {error}") from None
+            # Blocks do not overlap; a file that says so would make a small file unpack to any size.
+            budget -= size + _TRAILER_SIZE
+            if budget < 0:
+                raise CheckpointError(f"{self._label}: its blocks claim more bytes than the file has")
+            for key, entry in self._block(offset, size):
+                if last is not None and key <= last:
+                    raise CheckpointError(f"{self._label}: block at {offset}: key {key[:80]!r} is out of order")
+                last = key
+                yield key, entry
+
+    def _block(self, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
+        place = f"{self._label}: block at {offset}, {size} bytes"
+        if offset + size + _TRAILER_SIZE > self._size:
+            raise CheckpointError(f"{place}: runs past the end of the file ({self._size} bytes)")
+        self._stream.seek(offset)
+        raw = self._stream.read(size + _TRAILER_SIZE)
+        if len(raw) != size + _TRAILER_SIZE:
+            raise CheckpointError(f"{place}: the file became shorter while it was read")
+        stored = struct.unpack("<I", raw[-4:])[0]
+        if masked_crc32c(memoryview(raw)[: size + 1]) != stored:
+            raise CheckpointError(f"{place}: checksum mismatch: the file is damaged")
+        compression = raw[size]
+        try:
+            if compression == 0:
+                contents = memoryview(raw)[:size]
+            elif compression == 1:
+                contents = memoryview(snappy.decompress(memoryview(raw)[:size]))
+            else:
+                raise WireError(f"unknown compression {compression}")
+            return iter(_parse_block(contents))
+        except WireError as error:
+            raise CheckpointError(f"{place}: {error}") from None
+
+
+def _read_handle(data: memoryview, position: int, end: int) -> tuple[tuple[int, int], int]:
+    offset, position = read_varint(data, position, end)
+    size, position = read_varint(data, position, end)
+    return (offset, size), position
+
+
+def _parse_block(data: memoryview) -> list[tuple[bytes, memoryview]]:
+    if len(data) < 4:
+        raise WireError("too short for a block")
+    restarts = struct.unpack("<I", data[-4:])[0]
+    end = len(data) - 4 - 4 * restarts
+    if end < 0:
+        raise WireError(f"{restarts} restart points do not fit")
+    entries = []
+    position = 0
+    key = b""
+    # Keys share prefixes, so a small block could unpack into very many long keys; no honest one comes near this.
+    budget = _MOST_KEY_EXPANSION * len(data)
+    while position < end:
+        if end - position >= 3 and data[position] | data[position + 1] | data[position + 2] < 0x80:
+            shared, unshared, size = data[position], data[position + 1], data[position + 2]
+            position += 3
+        else:
+            shared, position = read_varint(data, position, end)
+            unshared, position = read_varint(data, position, end)
+            size, position = read_varint(data, position, end)
+        if shared > len(key) or unshared + size > end - position:
+            raise WireError(f"the entry at {position} runs past the end")
+        key = key[:shared] + bytes(data[position : position + unshared])
+        budget -= len(key)
+        if budget < 0:
+            raise WireError(f"its keys unpack to more than {_MOST_KEY_EXPANSION} times its size")
+        position += unshared
+        entries.append((key, data[position : position + size]))
+        position += size
+    return entries
+
+
+class TableWriter:
+    """Writes a table, uncompressed, as TensorFlow does. Keys must come in rising byte order."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._offset = 0
+        self._block = _BlockBuilder(_RESTART_INTERVAL)
+        self._index = _BlockBuilder(1)
+        self._last = b""
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Appends one entry."""
+        self._block.add(key, value)
+        self._last = key
+        if self._block.size >= _BLOCK_SIZE:
+            self._flush()
+
+    def finish(self) -> None:
+        """Writes what is left, the metaindex, the index and the footer."""
+        if self._block.size:
+            self._flush()
+        footer = self._write(_BlockBuilder(_RESTART_INTERVAL)) + self._write(self._index)
+        self._stream.write(footer.ljust(FOOTER_SIZE - 8, b"\0") + struct.pack("<Q", MAGIC))
+
+    def _flush(self) -> None:
+        handle = self._write(self._block)
+        self._index.add(self._last, handle)
+        self._block = _BlockBuilder(_RESTART_INTERVAL)
+
+    def _write(self, block: _BlockBuilder) -> bytes:
+        contents = block.finish() + b"\0"
+        handle = write_varint(self._offset) + write_varint(len(contents) - 1)
+        contents += struct.pack("<I", masked_crc32c(contents))
+        self._stream.write(contents)
+        self._offset += len(contents)
+        return handle
+
+
+class _BlockBuilder:
+    def __init__(self, interval: int) -> None:
+        self._interval = interval
+        self._parts: list[bytes] = []
+        self._restarts = [0]
+        self._count = 0
+        self._key = b""
+        self.size = 0
+
+    def add(self, key: bytes, value: bytes) -> None:
+        shared = 0
+        if self._count == self._interval:
+            self._restarts.append(self.size)
+            self._count = 0
+        else:
+            limit = min(len(key), len(self._key))
+            while shared < limit and key[shared] == self._key[shared]:
+                shared += 1
+        part = write_varint(shared) + write_varint(len(key) - shared) + write_varint(len(value)) + key[shared:] + value
+        self._parts.append(part)
+        self.size += len(part)
+        self._count += 1
+        self._key = key
+
+    def finish(self) -> bytes:
+        restarts = self._restarts + [len(self._restarts)]
+        return b"".join(self._parts) + struct.pack(f"<{len(restarts)}I", *restarts)

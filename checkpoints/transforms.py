@@ -1,0 +1,114 @@
+"""Transforms: how the elements of a tensor in the file become elements of a variable in the model, and back.
+
+A transform is a list of pieces. A piece takes a box of the source to a box of the target, with its axes permuted, its
+shape changed, or a constant added on the way. That form can be inverted, checked for gaps and overlaps without reading
+a byte, and lets one source fill several targets and several sources fill one target.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Tuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Shape = Tuple[int, ...]
+Box = Tuple[Tuple[int, int], ...]
+"""(start, length) for every dimension."""
+
+
+class Piece(NamedTuple):
+    """A box of the source that becomes a box of the target: permuted by `axes`, reshaped, then `add` added."""
+
+    source: Box
+    target: Box
+    axes: tuple[int, ...] | None = None
+    add: float = 0.0
+
+
+Pieces = Callable[[Shape, Shape], List[Piece]]
+REGISTRY: dict[str, Pieces] = {}
+"""Transforms by name. Each takes the source's and the target's shape and raises ValueError if they do not fit."""
+
+
+def register(name: str) -> Callable[[Pieces], Pieces]:
+    """A decorator that enters a transform under `name`."""
+
+    def enter(pieces: Pieces) -> Pieces:
+        REGISTRY[name] = pieces
+        return pieces
+
+    return enter
+
+
+def pieces_of(name: str, source: Shape, target: Shape) -> list[Piece]:
+    """The pieces of the transform `name` between these shapes; ValueError if unknown, or if they do not fit."""
+    pieces = REGISTRY.get(name)
+    if pieces is None:
+        raise ValueError("unknown transform {!r}; there are {}".format(name, ", ".join(sorted(REGISTRY))))
+    return pieces(source, target)
+
+
+def whole(shape: Shape) -> Box:
+    """The box that is all of `shape`."""
+    return tuple((0, extent) for extent in shape)
+
+
+def box_shape(box: Box) -> Shape:
+    """The shape of a box."""
+    return tuple(length for _, length in box)
+
+
+def index_of(box: Box) -> tuple[slice, ...]:
+    """The NumPy index of a box."""
+    return tuple(slice(start, start + length) for start, length in box)
+
+
+def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
+    """Copies one piece from `source` into `target`."""
+    value = source[index_of(piece.source)]
+    if piece.axes is not None:
+        value = value.transpose(piece.axes)
+    value = value.reshape(box_shape(piece.target))
+    target[index_of(piece.target)] = value + value.dtype.type(piece.add) if piece.add else value
+
+
+def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
+    """Copies one piece of a forward transform back, from `target` into `source`."""
+    value = target[index_of(piece.target)]
+    if piece.add:
+        value = value - value.dtype.type(piece.add)
+    shape = box_shape(piece.source)
+    if piece.axes is None:
+        source[index_of(piece.source)] = value.reshape(shape)
+        return
+    back = [0] * len(piece.axes)
+    for position, axis in enumerate(piece.axes):
+        back[axis] = position
+    source[index_of(piece.source)] = value.reshape([shape[axis] for axis in piece.axes]).transpose(back)
+
+
+@register("identity")
+def identity(source: Shape, target: Shape) -> list[Piece]:
+    """The same shape, the same elements."""
+    if source != target:
+        raise ValueError("the shapes differ")
+    return [Piece(whole(source), whole(target))]
+
+
+@register("transpose")
+def transpose(source: Shape, target: Shape) -> list[Piece]:
+    """All axes reversed: a matrix transposed."""
+    if source[::-1] != target:
+        raise ValueError(f"the reversed shape of the source is {list(source[::-1])}")
+    return [Piece(whole(source), whole(target), tuple(range(len(source)))[::-1])]
+
+
+@register("reshape")
+def reshape(source: Shape, target: Shape) -> list[Piece]:
+    """The same elements in the same (row-major) order, in another shape."""
+    from .checkpoint import element_count
+
+    if element_count(source) != element_count(target):
+        raise ValueError(f"{element_count(source)} elements cannot become {element_count(target)}")
+    return [Piece(whole(source), whole(target))]
