@@ -149,21 +149,21 @@ class TableWriter:
 
     def add(self, key: bytes, value: bytes) -> None:
         """Appends one entry."""
+        if self._block.estimate() >= _BLOCK_SIZE:
+            self._flush(_separator(self._last, key))
         self._block.add(key, value)
         self._last = key
-        if self._block.size >= _BLOCK_SIZE:
-            self._flush()
 
     def finish(self) -> None:
         """Writes what is left, the metaindex, the index and the footer."""
         if self._block.size:
-            self._flush()
+            self._flush(_successor(self._last))
         footer = self._write(_BlockBuilder(_RESTART_INTERVAL)) + self._write(self._index)
         self._stream.write(footer.ljust(FOOTER_SIZE - 8, b"\0") + struct.pack("<Q", MAGIC))
 
-    def _flush(self) -> None:
+    def _flush(self, bound: bytes) -> None:
         handle = self._write(self._block)
-        self._index.add(self._last, handle)
+        self._index.add(bound, handle)
         self._block = _BlockBuilder(_RESTART_INTERVAL)
 
     def _write(self, block: _BlockBuilder) -> bytes:
@@ -173,6 +173,24 @@ class TableWriter:
         self._stream.write(contents)
         self._offset += len(contents)
         return handle
+
+
+def _successor(key: bytes) -> bytes:
+    """A short key that is not less than `key`: what LevelDB puts behind the last block."""
+    for place, byte in enumerate(key):
+        if byte != 0xFF:
+            return key[:place] + bytes([byte + 1])
+    return key
+
+
+def _separator(last: bytes, following: bytes) -> bytes:
+    """A short key from `last` up to, but not including, `following`: what LevelDB puts between two blocks."""
+    shared = 0
+    while shared < min(len(last), len(following)) and last[shared] == following[shared]:
+        shared += 1
+    if shared < len(last) and last[shared] < 0xFF and shared < len(following) and last[shared] + 1 < following[shared]:
+        return last[:shared] + bytes([last[shared] + 1])
+    return last
 
 
 class _BlockBuilder:
@@ -198,6 +216,10 @@ class _BlockBuilder:
         self.size += len(part)
         self._count += 1
         self._key = key
+
+    def estimate(self) -> int:
+        """The block's size if it were finished now."""
+        return self.size + 4 * len(self._restarts) + 4
 
     def finish(self) -> bytes:
         restarts = self._restarts + [len(self._restarts)]

@@ -1,0 +1,214 @@
+"""Plans: rules, what is left and why, every problem at once, and the way back."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from checkpoints import (
+    CheckpointError,
+    Ignore,
+    MappingError,
+    Plan,
+    Rule,
+    export,
+    load,
+    make_plan,
+    open_checkpoint,
+    write_saver,
+)
+
+from .support import Variable, data, expected
+
+RULES = [Rule(r"generator/(fc\d+)/(kernel|bias)", r"gen/\1/\2")]
+
+
+def model():
+    return {"gen/fc1/kernel": Variable((4, 3)), "gen/fc1/bias": Variable((3,))}
+
+
+@pytest.fixture
+def adam():
+    with open_checkpoint(data("adam")) as checkpoint:
+        yield checkpoint
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A checkpoint of the given values, opened."""
+    opened = []
+
+    def write(**values):
+        prefix = tmp_path / f"made{len(opened)}"
+        write_saver(prefix, {name.replace("__", "/"): value for name, value in values.items()})
+        opened.append(open_checkpoint(prefix))
+        return opened[-1]
+
+    yield write
+    for checkpoint in opened:
+        checkpoint.close()
+
+
+def problems(checkpoint, targets, rules):
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, targets, rules)
+    for problem in raised.value.problems:
+        assert problem.splitlines()[0] in str(raised.value)
+    return raised.value.problems
+
+
+def test_every_tensor_has_a_row_that_says_why(adam):
+    rows = {row.source: row for row in make_plan(adam, model(), RULES).rows}
+    assert sorted(rows) == list(adam.tensors)
+    assert rows["generator/fc1/kernel"].target == "gen/fc1/kernel"
+    assert rows["generator/fc1/kernel/Adam"].reason == "slot m of generator/fc1/kernel (Adam)"
+    assert rows["generator/fc1/bias/Adam_1"].reason == "slot v of generator/fc1/bias (Adam)"
+    assert rows["global_step"].reason == "counter"
+    assert "beta1" in rows["beta1_power"].reason
+    assert {row.action for row in rows.values() if row.target is None} == {"ignore"}
+
+
+def test_load_assigns_each_variable_once_with_the_files_bits(adam):
+    variables = model()
+    load(make_plan(adam, variables, RULES), adam, variables)
+    wanted = expected("adam")
+    for name, variable in variables.items():
+        assert variable.assigned == 1
+        assert variable.numpy().tobytes() == wanted[name.replace("gen/", "generator/")].tobytes()
+
+
+def test_export_gives_back_names_and_bits(adam):
+    variables = model()
+    plan = make_plan(adam, variables, RULES)
+    load(plan, adam, variables)
+    wanted = expected("adam")
+    back = export(plan, variables)
+    assert sorted(back) == ["generator/fc1/bias", "generator/fc1/kernel"]
+    assert all(back[name].tobytes() == wanted[name].tobytes() for name in back)
+    assert export(plan.inverse(), variables).keys() == back.keys()
+
+
+def test_names_that_agree_need_no_rule(make):
+    checkpoint = make(a__kernel=np.zeros((2, 2), "f4"))
+    (row,) = make_plan(checkpoint, {"a/kernel": Variable((2, 2))}).rows
+    assert (row.target, row.reason) == ("a/kernel", "the same name")
+
+
+def test_all_problems_are_reported_at_once(make):
+    checkpoint = make(
+        a__w=np.zeros((2, 3), "f4"),
+        b__w=np.zeros((2, 3), "f4"),
+        c__w=np.zeros((4,), "f8"),
+        d__w=np.zeros((5,), "f4"),
+        stray=np.zeros((9,), "f4"),
+    )
+    targets = {"x": Variable((2, 3)), "y": Variable((4,)), "z": Variable((6,)), "lonely/stray": Variable((9,))}
+    rules = [Rule("[ab]/w", "x"), Rule("c/w", "y"), Rule("d/w", "z")]
+    told = problems(checkpoint, targets, rules)
+    text = "\n".join(told)
+    assert "collision: x is assigned by a/w and b/w" in text
+    assert "c/w is float64 in the file, but float32 in the model" in text
+    assert 'Rule("c/w", "y", dtype="float32")' in text
+    assert "d/w [5] does not fit z [6]" in text
+    assert "stray [9] float32 has no place in the model; nearest: lonely/stray" in text
+    assert "lonely/stray [9] float32 of the model gets no value; nearest: stray" in text
+    assert len(told) == 5
+
+
+def test_the_rule_that_a_problem_suggests_settles_it(make):
+    checkpoint = make(**{"odd.name(1)__w": np.zeros((2,), "f4")})
+    targets = {"layer/w": Variable((2,))}
+    told = problems(checkpoint, targets, [])
+    suggested = re.search(r"^Rule\(.*\)$", told[0], re.MULTILINE).group()
+    plan = make_plan(checkpoint, targets, [eval(suggested, {"Rule": Rule})])
+    assert plan.rows[0].target == "layer/w"
+
+
+def test_a_rule_to_a_variable_that_is_not_there_names_the_nearest(adam):
+    told = problems(adam, model(), [Rule(r"generator/(.*/(?:kernel|bias))", r"generater/\1")])
+    assert any("generater/fc1/kernel" in problem and "nearest: gen/fc1/kernel" in problem for problem in told)
+
+
+def test_a_pattern_must_match_the_whole_name(make):
+    checkpoint = make(kernel=np.zeros(2, "f4"), kernel_more=np.zeros(2, "f4"))
+    told = problems(checkpoint, {"k": Variable((2,))}, [Rule("kernel", "k")])
+    assert len(told) == 1 and "kernel_more" in told[0]
+
+
+def test_the_first_rule_wins(make):
+    checkpoint = make(a=np.zeros(2, "f4"), b=np.zeros(2, "f4"))
+    rules = [Ignore("b", "not wanted"), Rule("a", "x"), Rule(".*", "x")]
+    plan = make_plan(checkpoint, {"x": Variable((2,))}, rules)
+    assert [(row.source, row.target, row.reason) for row in plan.rows] == [
+        ("a", "x", "rule a"),
+        ("b", None, "not wanted"),
+    ]
+
+
+@pytest.mark.parametrize("rule", [Rule("(", "x"), Rule("a", r"\1"), Rule("a", r"\g<no>")])
+def test_a_broken_rule_is_named(make, rule):
+    with pytest.raises(CheckpointError, match="rule"):
+        make_plan(make(a=np.zeros(2, "f4")), {"x": Variable((2,))}, [rule])
+
+
+def test_an_asked_for_cast_is_made_and_undone(make):
+    checkpoint = make(w=np.array([1.5, 2.25], "f8"))
+    variables = {"w": Variable((2,), "float32")}
+    plan = make_plan(checkpoint, variables, [Rule("w", "w", dtype="float32")])
+    load(plan, checkpoint, variables)
+    assert variables["w"].numpy().dtype == np.float32 and variables["w"].numpy().tolist() == [1.5, 2.25]
+    assert export(plan, variables)["w"].dtype == np.float64
+
+
+def test_transposition_goes_both_ways(make):
+    value = np.arange(6, dtype="f4").reshape(2, 3)
+    checkpoint = make(w=value)
+    variables = {"w": Variable((3, 2))}
+    plan = make_plan(checkpoint, variables, [Rule("w", "w", transform="transpose")])
+    load(plan, checkpoint, variables)
+    assert np.array_equal(variables["w"].numpy(), value.T)
+    assert np.array_equal(export(plan, variables)["w"], value)
+
+
+def test_a_plan_survives_json_and_says_what_is_wrong_in_an_edited_one(adam):
+    plan = make_plan(adam, model(), RULES)
+    assert Plan.from_json(plan.to_json()) == plan
+    assert plan.inverse().inverse().loads() == tuple(row for row in plan.rows if row.target)
+    for text, told in [
+        ("{", "not JSON"),
+        ("[]", "not a plan"),
+        (plan.to_json().replace('"action": "load"', '"action": "laod"', 1), "row"),
+        (plan.to_json().replace('"transform"', '"transfrom"', 1), "transfrom"),
+        (plan.to_json().replace("[4, 3]", "[-4, 3]", 1), "source_shape"),
+    ]:
+        with pytest.raises(CheckpointError, match=told):
+            Plan.from_json(text)
+
+
+def test_the_table_shows_every_tensor_and_counts(adam):
+    table = make_plan(adam, model(), RULES).table()
+    assert all(name in table for name in adam.tensors)
+    assert table.endswith("2 loaded, 7 left")
+
+
+def test_a_plan_for_another_model_assigns_nothing(adam):
+    plan = make_plan(adam, model(), RULES)
+    other = {"gen/fc1/kernel": Variable((4, 3)), "gen/fc1/bias": Variable((4,)), "new": Variable((1,))}
+    with pytest.raises(MappingError) as raised:
+        load(plan, adam, other)
+    assert len(raised.value.problems) == 2
+    assert not any(variable.assigned for variable in other.values())
+
+
+def test_a_variable_that_does_not_keep_what_it_was_given_is_an_error(adam):
+    class Forgetful(Variable):
+        def assign(self, value):
+            self.assigned += 1
+
+    variables = dict(model(), **{"gen/fc1/kernel": Forgetful((4, 3))})
+    with pytest.raises(
+        CheckpointError, match="gen/fc1/kernel was assigned from generator/fc1/kernel, but does not hold"
+    ):
+        load(make_plan(adam, variables, RULES), adam, variables)
