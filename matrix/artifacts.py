@@ -1,0 +1,101 @@
+"""Artifacts: files that one environment wrote for others to read, each folder with a manifest of what is in it.
+
+    artifacts/KIND/NAME/manifest.json     written here, by a cell that passed
+    tests/fixtures/KIND/manifest.json     committed with the sources, called `committed`
+
+A run reads a snapshot of its own, so that another run may publish at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from matrix.errors import ArtifactMismatch
+from matrix.project import Project
+from matrix.tools import exclusive
+
+COMMITTED = "committed"
+MANIFEST = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who wrote an artifact: the environment, the cell, the versions loaded there, and the SHA-256 of every file."""
+
+    kind: str
+    environment: str
+    cell: str
+    versions: dict[str, str]
+    sha256: dict[str, str]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def verify(folder: Path) -> Manifest:
+    """The manifest of the artifact in `folder`, after comparing it with every file. Raises ArtifactMismatch."""
+    remedy = "make it again with the session that wrote it, or delete the folder"
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ArtifactMismatch(f"{folder}/{MANIFEST} cannot be read ({error}): {remedy}") from error
+    found = _digests(folder)
+    wrong = sorted(name for name in {*found, *manifest.sha256} if found.get(name) != manifest.sha256.get(name))
+    if wrong:
+        name = wrong[0]
+        state = "is missing" if name not in found else "is not in its manifest"
+        if name in found and name in manifest.sha256:
+            state = f"has SHA-256 {found[name][:12]}…, its manifest says {manifest.sha256[name][:12]}…"
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ArtifactMismatch(f"{folder / name} {state}{more}: {remedy}")
+    return manifest
+
+
+def _folders(project: Project) -> list[tuple[str, str, Path]]:
+    """(kind, id, folder) of everything that is there."""
+    there = [(path.parent.name, COMMITTED, path.parent) for path in project.committed.glob(f"*/{MANIFEST}")]
+    there += [(p.parent.parent.name, p.parent.name, p.parent) for p in project.artifacts.glob(f"*/*/{MANIFEST}")]
+    return sorted(entry for entry in there if not entry[1].startswith("."))
+
+
+def snapshot(project: Project, destination: Path) -> dict[str, list[str]]:
+    """Verify every artifact and put it at `destination`/KIND/ID; returns the ids by kind. Raises ArtifactMismatch."""
+    found: dict[str, list[str]] = {}
+    with exclusive(project.state / "artifacts.lock"):
+        for kind, name, folder in _folders(project):
+            verify(folder)
+            shutil.copytree(folder, destination / kind / name)
+            found.setdefault(kind, []).append(name)
+    return found
+
+
+def publish(project: Project, folder: Path, manifest: Manifest, destination: Path) -> None:
+    """Move the files of `folder` to `destination` with `manifest`, its SHA-256s filled in, replacing what was there.
+
+    A process that dies on the way leaves the old artifact, or none; never a part of one under the final name.
+    """
+    complete = msgspec.structs.replace(manifest, sha256=_digests(folder))
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(complete), indent=2) + b"\n")
+    replace(project, folder, destination)
+
+
+def replace(project: Project, folder: Path, destination: Path) -> None:
+    """Put a copy of `folder` in the place of `destination`, whole or not at all."""
+    with exclusive(project.state / "artifacts.lock"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        aside = destination.with_name(f".{destination.name}.{os.getpid()}")
+        new = aside.with_name(aside.name + ".new")
+        try:
+            shutil.copytree(folder, new)
+            if destination.exists():
+                destination.rename(aside)
+            new.rename(destination)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(aside, ignore_errors=True)

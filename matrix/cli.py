@@ -1,0 +1,198 @@
+"""`python -m matrix …`: what the nox sessions call. Each error is one line on stderr and its own exit status."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from matrix import artifacts, bases, locks
+from matrix.engine import NAMES, Containers, choose
+from matrix.environments import Environment
+from matrix.errors import (
+    INTERRUPTED,
+    TERMINATED,
+    ArtifactMismatch,
+    CarryoverError,
+    DiskFull,
+    EngineUnavailable,
+)
+from matrix.project import Project
+from matrix.results import Outcome
+from matrix.run import Run, run_environment
+from matrix.table import Terminal, table, verdict
+
+_LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
+SKIPPED = 77  # automake's exit status for a test that was skipped: a gpu session without a GPU
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, handled as Ctrl-C is: everything that was started is removed."""
+
+
+def run(project: Project, name: str, engine_name: str | None, arguments: Sequence[str]) -> int:
+    """Run the cells of the environment `name`: 0 if every cell has a record and none is bad, else 1 (or SKIPPED)."""
+    environment = project.environment(name)
+    engine_name, arguments = _take_engine(engine_name, arguments)
+    terminal = Terminal(environment.id)
+    try:
+        engine = choose(project, engine_name, terminal.say)
+        done = run_environment(project, environment, engine, arguments, terminal)
+    finally:
+        terminal.close()
+    return _conclude(done, terminal, arguments)
+
+
+def _take_engine(default: str | None, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """`--engine NAME` may stand among pytest's arguments, where `nox -s cpu-tf2 -- --engine venv` puts it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--engine", default=default)
+    known, rest = parser.parse_known_args(list(arguments))
+    return known.engine, rest
+
+
+def _conclude(done: Run, terminal: Terminal, arguments: Sequence[str]) -> int:
+    out = terminal.console
+    if {"-s", "-v", "-vv", "--capture=no"} & set(arguments):
+        out.print(done.log.read_text(errors="replace"), markup=False)
+    out.print(table(done.environment.id, done.records[0].engine, done.records))
+    bad = [record for record in done.records if record.outcome.bad]
+    counted = f"{done.environment.id}: {verdict(done.records)} of {len(done.cells)} planned"
+    out.print(
+        f"[bold {'red' if bad else 'green'}]{counted}[/]  (records: reports/results.jsonl, log: {done.shown_log})"
+    )
+    if bad:
+        return 1
+    need_gpu = {cell.id for cell in done.cells if cell.needs == "gpu"}
+    left = [record for record in done.records if record.outcome is Outcome.NOT_RUN and record.cell in need_gpu]
+    return SKIPPED if left else 0
+
+
+def lock(project: Project, names: Sequence[str]) -> int:
+    """Make the locks of the environments called `names`, or all."""
+    for environment in _environments(project, names):
+        count = locks.make_lock(project.lock(environment), environment)
+        print(f"{environment.id}: {count} distributions locked, none published after {environment.cutoff}")
+    return 0
+
+
+def base_images(project: Project, pythons: Sequence[str], engine_name: str | None) -> int:
+    """Build stand-ins for the base images of the Python versions `pythons`, or of all environments."""
+    engine = choose(project, engine_name, print)
+    if not isinstance(engine, Containers):
+        raise EngineUnavailable("a base image is for docker or podman: the venv engine needs none")
+    for python in pythons or sorted({environment.python for environment in project.environments.values()}):
+        bases.build(engine, python, print)
+    return 0
+
+
+def fixtures(project: Project, engine_name: str | None) -> int:
+    """Make the committed artifacts again: what the oldest release writes, then what the newest makes of it."""
+    rows = [environment for environment in project.environments.values() if environment.device == "cpu"]
+    for kind, environment, name in (
+        ("tf1-saver", rows[0], rows[0].id),
+        ("keras-as-tf1", rows[-1], f"{rows[-1].id}-of-{artifacts.COMMITTED}"),
+    ):
+        terminal = Terminal(environment.id)
+        engine = choose(project, engine_name, terminal.say)
+        done = run_environment(project, environment, engine, ["tests/compatibility"], terminal)
+        terminal.close()
+        written = project.artifacts / kind / name
+        if not any(record.details.get("artifact") == f"{kind}/{name}" for record in done.records):
+            raise ArtifactMismatch(f"{environment.id} has not written {written}: log: {done.shown_log}")
+        artifacts.replace(project, written, project.committed / kind)
+        print(f"{(project.committed / kind).relative_to(project.root)}: made by {environment.id}")
+    return 0
+
+
+def images_up_to_date(project: Project, names: Sequence[str], engine_name: str | None) -> int:
+    """Say of each environment whether it is built: 0 if all are."""
+    engine = choose(project, engine_name, print)
+    built = {environment.id: engine.up_to_date(environment) for environment in _environments(project, names)}
+    for name, prepared in built.items():
+        print(f"{name}: {prepared.image if prepared else 'not built'}")
+    return 0 if all(built.values()) else 1
+
+
+def _environments(project: Project, names: Sequence[str]) -> list[Environment]:
+    return [project.environment(name) for name in names or project.environments]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matrix", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent, help="the checkout")
+    parser.add_argument(
+        "--engine",
+        default=os.environ.get("CARRYOVER_ENGINE") or None,
+        metavar="NAME",
+        help=f"{', '.join(NAMES)}; default: $CARRYOVER_ENGINE, else the first that works",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = commands.add_parser("run", help="run the cells of one environment; what follows -- goes to pytest")
+    command.add_argument("environment")
+    command.add_argument("arguments", nargs="*", metavar="PYTEST_ARGUMENT")
+    for name, text in (
+        ("lock", "make the locks of these environments, or of all"),
+        ("up-to-date", "say which of these environments, or of all, are built"),
+    ):
+        commands.add_parser(name, help=text).add_argument("environments", nargs="*")
+    commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
+    commands.add_parser("fixtures", help="make the committed artifacts again")
+    return parser
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    project = Project(options.root.resolve())
+    project.state.mkdir(exist_ok=True)
+    if options.command == "run":
+        return run(project, options.environment, options.engine, options.arguments)
+    if options.command == "lock":
+        return lock(project, options.environments)
+    if options.command == "up-to-date":
+        return images_up_to_date(project, options.environments, options.engine)
+    if options.command == "base-images":
+        return base_images(project, options.pythons, options.engine)
+    return fixtures(project, options.engine)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def end(number: int, frame: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status. Never raises: an error is one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        with _sigterm_as_interrupt():
+            return _dispatch(options)
+    except CarryoverError as error:
+        return _fail(str(error), error.status)
+    except _Terminated:
+        return _fail(f"terminated: {_LEFT}", TERMINATED)
+    except KeyboardInterrupt:
+        return _fail(f"interrupted: {_LEFT}", INTERRUPTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = error.filename or options.root
+        return _fail(f"no space left on the disk of {where}: free some and run again", DiskFull.status)
+
+
+def _fail(text: str, status: int) -> int:
+    with suppress(OSError):
+        print(f"carryover: {text}", file=sys.stderr, flush=True)
+    return status

@@ -1,0 +1,86 @@
+"""Where things are in a checkout, and the settings that come from CARRYOVER_ variables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix.environments import Environment, find_environment, load_environments
+from matrix.errors import BadConfiguration
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one container may take: memory as the engines write it, seconds for a cell and for a build."""
+
+    memory: str = "8g"
+    cell_seconds: int = 600
+    build_seconds: int = 3600
+
+
+def _seconds(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit() or int(text) < 1:
+        raise BadConfiguration(f"{name}={text!r}: a whole number of seconds is needed, such as {default}")
+    return int(text)
+
+
+def limits_from_environ() -> Limits:
+    """Limits as CARRYOVER_MEMORY, CARRYOVER_CELL_SECONDS and CARRYOVER_BUILD_SECONDS say."""
+    memory = os.environ.get("CARRYOVER_MEMORY", Limits.memory)
+    if not (memory[:-1].isdigit() and memory[-1:] in "kmg" and int(memory[:-1]) > 0):
+        raise BadConfiguration(
+            f"CARRYOVER_MEMORY={memory!r}: a number and k, m or g is needed, such as {Limits.memory}"
+        )
+    return Limits(
+        memory,
+        _seconds("CARRYOVER_CELL_SECONDS", Limits.cell_seconds),
+        _seconds("CARRYOVER_BUILD_SECONDS", Limits.build_seconds),
+    )
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout: `root` is its top folder. Everything that is written goes to the three folders named here."""
+
+    root: Path
+    limits: Limits = field(default_factory=limits_from_environ)
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """Every environment by id."""
+        return load_environments(self.root / "environments.toml")
+
+    def environment(self, name: str) -> Environment:
+        """The environment called `name`; raises UnknownEnvironment with the nearest names."""
+        return find_environment(self.environments, name)
+
+    @property
+    def cells_file(self) -> Path:
+        """The declaration of every cell."""
+        return self.root / "tests" / "cells.toml"
+
+    @property
+    def reports(self) -> Path:
+        """For the user: results.jsonl, logs/."""
+        return self.root / "reports"
+
+    @property
+    def artifacts(self) -> Path:
+        """What producers here have written: KIND/PRODUCER/."""
+        return self.root / "artifacts"
+
+    @property
+    def committed(self) -> Path:
+        """The artifacts that come with the sources: KIND/."""
+        return self.root / "tests" / "fixtures"
+
+    @property
+    def state(self) -> Path:
+        """Runs under way, virtual environments, locks between processes. May be deleted at any time."""
+        return self.root / ".carryover"
+
+    def lock(self, environment: Environment) -> Path:
+        """The lock of `environment`."""
+        return self.root / "docker" / "locks" / f"{environment.id}.txt"

@@ -1,0 +1,106 @@
+"""Records: one a cell, appended to reports/results.jsonl as it happens; and what a set of them amounts to."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from matrix.tools import exclusive
+
+
+class Outcome(enum.Enum):
+    """How a cell ended. Only PASSED is shown as passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
+    UNSUPPORTED = "unsupported"
+    KNOWN = "known"
+    FIXED = "fixed"
+    NOT_RUN = "not run"
+
+    @property
+    def sign(self) -> str:
+        """One character that tells outcomes apart without colour."""
+        return {"passed": "✓", "failed": "✗", "crashed": "☠", "timed out": "◷", "known": "k", "fixed": "!"}.get(
+            self.value, "–"
+        )
+
+    @property
+    def bad(self) -> bool:
+        """Whether it fails the run. A fixed cell does: the ledger must be corrected."""
+        return self in (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.FIXED)
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of one cell after one run."""
+
+    run: str
+    cell: str
+    environment: str
+    outcome: Outcome
+    reason: str
+    seconds: float
+    engine: str
+    isolation: str
+    image: str
+    image_id: str
+    base: str
+    versions: dict[str, str]
+    host: dict[str, str]
+    started: str
+    log: str
+    details: dict[str, str | int | float | bool] = {}
+
+
+class Results:
+    """The file of records. Several processes may append to it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: Record) -> None:
+        """Write `record` in one piece, and make sure that it is on the disk."""
+        line = msgspec.json.encode(record) + b"\n"
+        with exclusive(self.path.with_suffix(".lock")):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    line = b"\n" + line  # a machine lost power within the last one: keep this one whole
+                try:
+                    if os.write(descriptor, line) != len(line):
+                        raise OSError(28, os.strerror(28), str(self.path))
+                    os.fsync(descriptor)
+                except BaseException:
+                    os.ftruncate(descriptor, size)  # a full disk takes half a line: better none
+                    raise
+            finally:
+                os.close(descriptor)
+
+    def read(self, run: str | None = None) -> list[Record]:
+        """The records in order, all or those of one run. A line torn by a power cut is left out."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in lines:
+            try:
+                record = msgspec.json.decode(line, type=Record)
+            except msgspec.DecodeError:
+                continue
+            if run is None or record.run == run:
+                records.append(record)
+        return records
+
+
+def missing(planned: Iterable[str], records: Iterable[Record]) -> list[str]:
+    """The planned cells that have no record."""
+    seen = {record.cell for record in records}
+    return [cell for cell in planned if cell not in seen]

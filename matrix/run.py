@@ -1,0 +1,349 @@
+"""Runs the cells of one environment and records each as it happens.
+
+A cell that takes the interpreter down costs only itself: the rest go on in a fresh process. Whatever ends a run,
+its container is removed, its folder goes, and what had finished stands in the records.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from matrix import artifacts
+from matrix.engine import Engine, Prepared, Say, gpu_here, kill
+from matrix.environments import Environment
+from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
+from matrix.plan import Cell, load_checks, planned_cells
+from matrix.project import Project
+from matrix.results import Outcome, Record, Results, missing
+from matrix.tools import exclusive, host
+
+_PYTEST_STATUSES = range(6)
+_PYTEST_USAGE = 4
+_ENGINE_FAILED = 125  # docker's and podman's own status for a container that did not start
+_RECORDER_NO_SPACE = 76  # tests/recorder.py
+_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Progress:
+    """What is told while cells run. The default tells nothing."""
+
+    say: Say = print
+
+    def planned(self, cells: Sequence[str]) -> None:
+        """The cells that are about to run."""
+
+    def started(self, cell: str) -> None:
+        """A cell begins."""
+
+    def recorded(self, record: Record) -> None:
+        """A cell has its record."""
+
+
+@dataclass
+class Run:
+    """One run of one environment: its folder, its name, and what it has seen so far."""
+
+    project: Project
+    environment: Environment
+    engine: Engine
+    progress: Progress
+    name: str
+    folder: Path
+    log: Path
+    engine_version: str
+    prepared: Prepared | None = None
+    cells: list[Cell] = field(default_factory=list)
+    selected: list[str] | None = None
+    collected: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    current: tuple[str, float] | None = None
+
+    @property
+    def results(self) -> Results:
+        """Where the records go."""
+        return Results(self.project.reports / "results.jsonl")
+
+    @property
+    def shown_log(self) -> str:
+        """The log's path for people: from the top of the checkout."""
+        return str(self.log.relative_to(self.project.root))
+
+    def record(self, cell: str, outcome: Outcome, reason: str, seconds: float = 0.0, **seen: Any) -> None:
+        """Append the record of `cell`, once."""
+        if any(record.cell == cell for record in self.records):
+            return
+        prepared = self.prepared
+        record = Record(
+            run=self.name,
+            cell=cell,
+            environment=self.environment.id,
+            outcome=outcome,
+            reason=reason,
+            seconds=seconds,
+            engine=self.engine_version,
+            isolation=self.engine.isolation,
+            image=prepared.image if prepared else "",
+            image_id=prepared.image_id if prepared else "",
+            base=prepared.base if prepared else "",
+            versions=seen.get("versions", {}),
+            host=host(),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            log=self.shown_log,
+            details=seen.get("details", {}),
+        )
+        self.results.append(record)
+        self.records.append(record)
+        self.progress.recorded(record)
+
+
+def run_environment(
+    project: Project, environment: Environment, engine: Engine, arguments: Sequence[str], progress: Progress
+) -> Run:
+    """Prepare `environment`, run its cells with `arguments` for pytest, and return the Run with a record for each.
+
+    Raises a CarryoverError when no cell could be run at all; the cells are then recorded as not run, with the reason.
+    """
+    with _run_folder(project, environment, engine) as folder:
+        run = Run(
+            project, environment, engine, progress, folder.name, folder, _log(project, folder.name), engine.version()
+        )
+        (folder / "out").mkdir()
+        (folder / "in").mkdir()
+        there = artifacts.snapshot(project, folder / "in")
+        run.cells = planned_cells(load_checks(project.cells_file), environment, there)
+        try:
+            run.prepared = engine.prepare(environment, run.log, progress.say)
+            _run_cells(run, there, arguments)
+        except CarryoverError as error:
+            with suppress(OSError):  # a full disk: the error itself says so
+                for cell in run.cells:
+                    run.record(cell.id, Outcome.NOT_RUN, str(error))
+            raise
+        return run
+
+
+@contextmanager
+def _run_folder(project: Project, environment: Environment, engine: Engine) -> Iterator[Path]:
+    """A folder for this run, under a lock that says that it is alive; removed at the end, and so are dead ones."""
+    runs = project.state / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    project.reports.mkdir(exist_ok=True)
+    for dead in runs.glob("carryover-*"):
+        with exclusive(dead.with_suffix(".lock"), wait=False) as free:
+            if free:
+                engine.remove(dead.name)
+                _remove(dead)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    folder = runs / f"carryover-{environment.id.replace('.', '-')}-{stamp}-{os.getpid()}"
+    with exclusive(folder.with_suffix(".lock")):
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _log(project: Project, name: str) -> Path:
+    logs = project.reports / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs / f"{name}.log"
+
+
+def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
+    gpu = run.environment.device == "gpu" and gpu_here()
+    for cell in run.cells:
+        if cell.needs == "gpu" and not gpu:
+            run.record(cell.id, Outcome.NOT_RUN, "no NVIDIA GPU here")
+    run.progress.planned([cell.id for cell in run.cells])
+    while True:
+        _write_plan(run, there)
+        before = len(run.records)
+        status, killed = _one_process(run, arguments)
+        _raise_for(run, status)
+        if not killed and status in _PYTEST_STATUSES:
+            break
+        _record_crash(run, status, killed)
+        if not _pending(run) or len(run.records) == before:
+            break
+    _account_for_the_rest(run, arguments)
+
+
+def _raise_for(run: Run, status: int) -> None:
+    """Statuses that say that no cell is to blame."""
+    if status == _PYTEST_USAGE and run.selected is None:
+        raise NothingSelected(f"pytest does not understand its arguments: {_last_words(run.log)}; log: {run.shown_log}")
+    if status == _ENGINE_FAILED and run.engine.isolation == "container" and run.current is None:
+        raise EngineUnavailable(
+            f"{run.engine.name} could not start a container: {_last_words(run.log)}; log: {run.shown_log}"
+        )
+    if status == _RECORDER_NO_SPACE:
+        raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
+
+
+def _write_plan(run: Run, there: dict[str, list[str]]) -> None:
+    inside = run.engine.inside(run.folder)
+    lock = inside["lock"] or str(run.project.lock(run.environment))
+    plan = {
+        "environment": {**msgspec.structs.asdict(run.environment), "lock": lock},
+        "cells": [cell.id for cell in run.cells],
+        "done": [record.cell for record in run.records],
+        "artifacts": {kind: {name: f"{inside['in']}/{kind}/{name}" for name in names} for kind, names in there.items()},
+    }
+    (run.folder / "out" / "plan.json").write_bytes(msgspec.json.encode(plan))
+
+
+def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
+    """Run what is left in one process and follow its events. Returns its exit status, and whether it was ended here."""
+    events = run.folder / "out" / "events.jsonl"
+    events.unlink(missing_ok=True)
+    shutil.rmtree(run.folder / "out" / "artifacts", ignore_errors=True)
+    run.current = None
+    killed = False
+    assert run.prepared is not None
+    with run.log.open("ab") as output:
+        running = run.engine.start(run.prepared, run.folder, arguments, output)
+        try:
+            place = 0
+            while True:
+                status = running.process.poll()
+                place = _follow(run, events, place)
+                if status is not None:
+                    return status, killed
+                if run.current and time.monotonic() - run.current[1] > run.project.limits.cell_seconds:
+                    killed = True
+                    _end(run, running.process, running.name)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            _end(run, running.process, running.name)
+
+
+def _end(run: Run, process: Any, name: str) -> None:
+    """End the process and remove its container, and let no second Ctrl-C stop that."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        alive = process.poll() is None
+        kill(process)
+        if process.stdin:
+            process.stdin.close()
+        if alive:
+            run.engine.remove(name)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _follow(run: Run, events: Path, place: int) -> int:
+    """Take in the whole lines of `events` from byte `place`; returns the place after them."""
+    try:
+        with events.open("rb") as file:
+            file.seek(place)
+            text = file.read()
+    except FileNotFoundError:
+        return place
+    whole = text[: text.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        _take(run, msgspec.json.decode(line))
+    return place + len(whole)
+
+
+def _take(run: Run, event: dict[str, Any]) -> None:
+    kind = event["event"]
+    if kind == "collected":
+        run.collected |= set(event["cells"])
+    elif kind == "selected" and run.selected is None:
+        run.selected = event["cells"]
+    elif kind == "collection failed":
+        run.problems.append(f"{event['where']}: {event['reason']}")
+    elif kind == "started":
+        run.current = (event["cell"], time.monotonic())
+        run.progress.started(event["cell"])
+    elif kind == "stopped":
+        for cell in event["cells"]:
+            run.record(cell, Outcome.NOT_RUN, event["reason"])
+    elif kind == "finished":
+        run.current = None
+        details = event["details"]
+        outcome = Outcome(event["outcome"])
+        if outcome is Outcome.PASSED and "artifact" in details:
+            _publish(run, details["artifact"], event)
+        run.record(
+            event["cell"], outcome, event["reason"], event["seconds"], details=details, versions=event["versions"]
+        )
+
+
+def _publish(run: Run, artifact: str, event: dict[str, Any]) -> None:
+    kind, _, _ = artifact.partition("/")
+    manifest = artifacts.Manifest(kind, run.environment.id, event["cell"], event["versions"], {})
+    folder = run.folder / "out" / "artifacts" / artifact
+    artifacts.publish(run.project, folder, manifest, run.project.artifacts / artifact)
+
+
+def _record_crash(run: Run, status: int, killed: bool) -> None:
+    """The cell that was under way when the process ended, or the first one, if it ended before any."""
+    seconds = run.project.limits.cell_seconds
+    if killed and run.current:
+        reason = f"not done after {seconds} s (CARRYOVER_CELL_SECONDS)"
+        run.record(run.current[0], Outcome.TIMED_OUT, reason, float(seconds))
+        return
+    number = -status if status < 0 else status - 128
+    cause = f"exit status {status}"
+    if 0 < number < 65:
+        cause = f"{signal.Signals(number).name if number in list(signal.Signals) else number} ended the interpreter"
+        if number == signal.SIGKILL:
+            cause += f"; the memory limit is {run.project.limits.memory} (CARRYOVER_MEMORY)"
+    if run.current:
+        cell, begun = run.current
+        run.record(cell, Outcome.CRASHED, cause, round(time.monotonic() - begun, 3))
+        return
+    words = _last_words(run.log)
+    for cell in _pending(run):
+        run.record(cell, Outcome.CRASHED, f"before any cell began: {cause}: {words}")
+
+
+def _pending(run: Run) -> list[str]:
+    """The cells that are to run and have no record yet."""
+    chosen = [cell.id for cell in run.cells] if run.selected is None else run.selected
+    return missing(chosen, run.records)
+
+
+def _account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
+    """Give every cell that was to be collected or run its record. Raises NothingSelected when that is none."""
+    paths = tuple(argument for argument in arguments if argument.startswith("tests/"))
+    scope = [cell.id for cell in run.cells if cell.id.startswith(paths or "tests/")]
+    why = "; ".join(run.problems) or f"pytest did not find it; log: {run.shown_log}"
+    for cell in missing(scope, run.records):
+        if cell not in run.collected:
+            run.record(cell, Outcome.FAILED, f"was not collected: {why}")
+    if {"--collect-only", "--co"} & set(arguments) or not (run.selected or run.records):
+        raise NothingSelected(
+            f"{' '.join(arguments)!r} runs none of the {len(run.cells)} cells of {run.environment.id}: "
+            f"{', '.join(sorted({cell.id.rpartition('::')[2].partition('[')[0] for cell in run.cells}))}"
+        )
+    for cell in _pending(run):
+        run.record(
+            cell, Outcome.FAILED, f"was selected, and has no result: the run ended before it; log: {run.shown_log}"
+        )
+
+
+def _last_words(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return (errors or lines or ["it said nothing"])[-1][:300]

@@ -1,0 +1,110 @@
+"""What a user sees in the terminal: cells as they finish, and the table and the verdict at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from matrix.results import Outcome, Record
+from matrix.run import Progress
+
+_COLOURS = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.CRASHED: "bold red",
+    Outcome.TIMED_OUT: "bold red",
+    Outcome.FIXED: "bold magenta",
+    Outcome.KNOWN: "yellow",
+    Outcome.UNSUPPORTED: "yellow",
+    Outcome.NOT_RUN: "yellow",
+}
+
+
+def console() -> Console:
+    """The console that everything is told on; no colours where it is no terminal or NO_COLOR is set."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+
+
+def short(cell: str) -> str:
+    """A cell's id without the folders: what is read in a table. `-k` takes its words."""
+    return cell.rpartition("/")[2].replace("test_", "").replace(".py::", ": ").replace("_", " ")
+
+
+def outcome_text(record: Record) -> str:
+    """Sign and outcome in their colour."""
+    return f"[{_COLOURS[record.outcome]}]{record.outcome.sign} {record.outcome.value}[/]"
+
+
+class Terminal(Progress):
+    """Progress on a terminal: a line a finished cell, and the running one in a status line while it runs."""
+
+    def __init__(self, environment: str) -> None:
+        self.console = console()
+        self.environment = environment
+        self.total = self.done = 0
+        self.status: Status | None = None
+        self.begun = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line about what is going on."""
+        self._stop()
+        self.console.print(f"{self.environment}: {escape(text)}")
+        self._show(text.partition(" (")[0])
+
+    def planned(self, cells: Sequence[str]) -> None:
+        """The cells that are about to run."""
+        self.total = len(cells)
+        self._show("starting")
+
+    def started(self, cell: str) -> None:
+        """A cell begins."""
+        self._show(short(cell))
+
+    def recorded(self, record: Record) -> None:
+        """A cell has its record."""
+        self._stop()
+        self.done += 1
+        reason = f"  {escape(record.reason)}" if record.reason else ""
+        text = f"{self.environment} [{self.done}/{self.total}] {outcome_text(record)}  {escape(short(record.cell))}"
+        self.console.print(f"{text}  [dim]{record.seconds:.1f} s[/]{reason}")
+
+    def _show(self, text: str) -> None:
+        if self.console.is_terminal:
+            self._stop()
+            self.status = self.console.status(f"{self.environment} [{self.done}/{self.total}] {escape(text)}")
+            self.status.start()
+
+    def _stop(self) -> None:
+        if self.status:
+            self.status.stop()
+            self.status = None
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+
+def table(environment: str, engine: str, records: Sequence[Record]) -> Table:
+    """The records of one environment as a table: outcome, cell, what was measured, seconds."""
+    shown = Table(title=f"{environment} on {engine}", title_justify="left", show_edge=False, pad_edge=False)
+    shown.add_column("outcome", no_wrap=True)
+    shown.add_column("cell")
+    shown.add_column("measured, or why")
+    shown.add_column("s", justify="right")
+    for record in records:
+        seen = ", ".join(f"{name} {value}" for name, value in record.details.items())
+        text = "; ".join(part for part in (record.reason, seen) if part)
+        shown.add_row(outcome_text(record), escape(short(record.cell)), escape(text), f"{record.seconds:.1f}")
+    return shown
+
+
+def verdict(records: Sequence[Record]) -> str:
+    """`12 passed, 1 failed`: every outcome that there is, counted."""
+    counts = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
+    return ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count) or "no cell ran"

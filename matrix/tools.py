@@ -1,0 +1,61 @@
+"""Small things that several modules need: uv's path, locks between processes, and what this host is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from matrix.errors import BadConfiguration
+
+
+@cache
+def uv() -> str:
+    """The path of the uv executable: the one beside this Python (nox installs it there), else the one on PATH."""
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise BadConfiguration("uv is not installed beside this Python nor on PATH: run through nox, or pip install uv")
+    return found
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of `path` between processes; yields whether it is held (always, with `wait`).
+
+    The kernel drops it with the process, so a process that is killed leaves no lock behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def host() -> dict[str, str]:
+    """What this machine is, for the records: no name of it, only what a result may depend on."""
+    processor = platform.machine()
+    with contextlib.suppress(OSError, IndexError):
+        lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        processor = lines[0].partition(":")[2].strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "processor": processor,
+        "cpus": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory:.1f} GiB",
+    }

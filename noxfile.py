@@ -1,0 +1,139 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2026.4", "uv>=0.9", "msgspec>=0.19", "rich>=13.9", "tenacity>=9"]
+# ///
+"""Carryover: does what TensorFlow 1 wrote still work in TensorFlow 2? It answers by running it.
+
+What stands after -- goes to pytest inside the environment (nox -s cpu-tf2 -- -k learns -x), except --engine NAME,
+which chooses docker, podman or venv.
+"""
+
+import atexit
+import os
+import re
+import sys
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from matrix.environments import load_environments, nearest
+from matrix.errors import INTERRUPTED, TERMINATED, CarryoverError, UnknownEnvironment
+
+nox.needs_version = ">=2026.4"
+nox.options.sessions = ["cpu-tf1", "cpu-tf2"]
+nox.options.default_venv_backend = "uv"
+
+ROOT = Path(__file__).parent
+HOST = [
+    "msgspec",
+    "rich",
+    "tenacity",
+    "uv",
+]  # what matrix/ needs, for the sessions that have an environment of their own
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _stop(error: CarryoverError):
+    print(f"carryover: {error}", file=sys.stderr)
+    raise SystemExit(error.status)
+
+
+def _check_releases(words):
+    """nox only says that a session is unknown; say which releases there are."""
+    for word in words:
+        match = re.search(r"\b((?:cpu|gpu)-tf[12])\((.*)\)$", word)
+        known = [f"{row.session}({row.release})" for row in ENVIRONMENTS.values()]
+        if match and match[0] not in known:
+            _stop(UnknownEnvironment(f"there is no session {match[0]}: {nearest(match[0], known)}"))
+
+
+try:
+    ENVIRONMENTS = load_environments(ROOT / "environments.toml")
+except CarryoverError as error:
+    _stop(error)
+_check_releases(sys.argv[1:])
+
+
+_status = 0
+
+
+@atexit.register
+def _exit_with_the_class_of_the_error():
+    """nox ends with 1 whatever failed; the exit statuses that README lists are worth keeping."""
+    if _status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status)
+
+
+def _matrix(session, *arguments):
+    """Run a command of `matrix` in this process, where Ctrl-C reaches it and it can clean up."""
+    from matrix import cli
+
+    global _status
+    status = cli.main([str(argument) for argument in arguments])
+    if status in (INTERRUPTED, TERMINATED):
+        raise SystemExit(status)
+    if status == cli.SKIPPED:
+        session.skip("no NVIDIA GPU here: what needs none passed, the GPU's own cells are not run")
+    if status:
+        _status = max(_status, status)
+        session.error(f"exit status {status}")
+
+
+def _environment_session(name, description):
+    rows = [row for row in ENVIRONMENTS.values() if row.session == name]
+
+    def run(session, environment):
+        _matrix(session, "run", environment, "--", *session.posargs)
+
+    run.__doc__ = description
+    parameters = [nox.param(row.id, id=row.release, tags=row.tags) for row in rows]
+    nox.session(name=name, venv_backend="none", allow_parallel=True)(nox.parametrize("environment", parameters)(run))
+
+
+_environment_session("cpu-tf1", "Train in TensorFlow 1 on the CPU, write a checkpoint, restore what Keras wrote.")
+_environment_session("cpu-tf2", "Train in TensorFlow 2 on the CPU, load the TensorFlow 1 checkpoint into Keras models.")
+_environment_session("gpu-tf1", "The same as cpu-tf1 in the GPU build; without an NVIDIA GPU never called passed.")
+_environment_session("gpu-tf2", "The same as cpu-tf2 in the GPU build; without an NVIDIA GPU never called passed.")
+
+
+@nox.session(venv_backend="none")
+def lock(session):
+    """Make the locks again, of all environments or of those named after --."""
+    _matrix(session, "lock", *session.posargs)
+
+
+@nox.session(name="base-images", venv_backend="none")
+def base_images(session):
+    """Build stand-ins for the official Python images, all or the versions named after --, where none can be pulled."""
+    _matrix(session, "base-images", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def fixtures(session):
+    """Make the committed checkpoints again, in the releases that wrote them."""
+    _matrix(session, "fixtures")
+
+
+@nox.session(python=PYTHON, reuse_venv=True)
+def tests(session):
+    """The tests of the project itself: without TensorFlow, on every engine that works here."""
+    session.install(*HOST, "nox", "numpy", "pytest", "hypothesis", "crc32c")
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/unit", "tests/engine"]))
+
+
+@nox.session(python=PYTHON, reuse_venv=True)
+def lint(session):
+    """Style, types, and what runs inside environments against the oldest Python there."""
+    session.install(*HOST, "nox", "numpy", "pytest", "hypothesis", "ruff", "mypy")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", "matrix", "checkpoints")
+
+
+if __name__ == "__main__":
+    nox.main()

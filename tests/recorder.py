@@ -1,0 +1,161 @@
+"""Runs the cells inside an environment: pytest, with one event written for everything that happens to a cell.
+
+    python -m tests.recorder OUT [pytest arguments]
+
+OUT/plan.json says which cells this environment has, which artifacts there are for those that consume one, and which
+cells are done (an earlier process ran them, and died in the next). Events go to OUT/events.jsonl, one JSON object a
+line, each written in one piece as it happens, so that whatever becomes of this process, what finished is known.
+Standard library and pytest only, Python 3.7+: this runs in every environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+ORPHANED = 75  # exit status: the host went away
+NO_SPACE = 76  # exit status: an event could not be written
+
+
+def leave_with_the_host():
+    """End this process when its standard input ends: the host holds the other end and never writes to it.
+
+    A host that is killed outright cannot clean up; the kernel closes its end for it, and nothing stays behind here.
+    """
+    stdin = os.dup(0)  # pytest puts /dev/null in the place of descriptor 0
+
+    def watch():
+        while os.read(stdin, 1):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class Recorder:
+    """The pytest plugin: selects the planned cells, hands them their artifacts, and writes events."""
+
+    def __init__(self, out):
+        self.out = out
+        with open(os.path.join(out, "plan.json")) as file:
+            self.plan = json.load(file)
+        self.file = os.open(os.path.join(out, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.started = {}
+        self.selected = []
+        self.passed, self.finished = set(), set()
+
+    def write(self, event, **fields):
+        """Append one event in one write."""
+        try:
+            os.write(self.file, (json.dumps(dict(fields, event=event)) + "\n").encode())
+        except OSError:
+            os._exit(NO_SPACE)
+
+    def pytest_generate_tests(self, metafunc):
+        """One cell for each artifact of the kind that a test's `consumes` mark names."""
+        mark = metafunc.definition.get_closest_marker("consumes")
+        if mark:
+            found = self.plan["artifacts"].get(mark.args[0], {})
+            metafunc.parametrize("artifact", [pytest.param(path, id=name) for name, path in sorted(found.items())])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config, items):
+        """Keep what is planned here and not done yet; say what was collected, so that nothing can vanish unseen."""
+        planned, done = set(self.plan["cells"]), set(self.plan["done"])
+        self.write("collected", cells=[item.nodeid for item in items if item.nodeid in planned])
+        items[:] = [item for item in items if item.nodeid in planned - done]
+        order = {cell: place for place, cell in enumerate(self.plan["cells"])}
+        items.sort(key=lambda item: order[item.nodeid])
+
+    def pytest_collection_finish(self, session):
+        """After -k, -m and --deselect have spoken."""
+        self.selected = [item.nodeid for item in session.items]
+        self.write("selected", cells=self.selected)
+
+    def pytest_collectreport(self, report):
+        """A test module that cannot be imported."""
+        if report.failed:
+            self.write("collection failed", where=report.nodeid, reason=last_line(report))
+
+    def pytest_runtest_logstart(self, nodeid):
+        """A cell begins."""
+        self.started[nodeid] = time.time()
+        self.write("started", cell=nodeid)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        """A cell's outcome is that of its call, or of the set-up or tear-down that broke."""
+        report = (yield).get_result()
+        if report.nodeid in self.finished or (report.when == "setup" and report.passed):
+            return
+        if report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
+        elif report.when == "teardown" and report.passed:
+            if report.nodeid in self.passed:
+                self.finish(item, "passed", "")
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            reason = reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
+            unsupported = reason.startswith("unsupported: ")
+            self.finish(item, "unsupported" if unsupported else "not run", reason.replace("unsupported: ", "", 1))
+        else:
+            self.finish(item, "failed", last_line(report))
+
+    def finish(self, item, outcome, reason):
+        """Write the outcome of a cell, once."""
+        self.finished.add(item.nodeid)
+        self.write(
+            "finished",
+            cell=item.nodeid,
+            outcome=outcome,
+            reason=reason,
+            seconds=round(time.time() - self.started[item.nodeid], 3),
+            details=dict(item.user_properties),
+            versions=versions(),
+        )
+
+    def pytest_sessionfinish(self, session):
+        """Cells that -x or --maxfail left unrun."""
+        reason = getattr(session, "shouldfail", False) or getattr(session, "shouldstop", False)
+        if reason:
+            self.write("stopped", reason=str(reason), cells=[c for c in self.selected if c not in self.finished])
+
+
+def last_line(report):
+    """The error of a report in one line: `AssertionError: …`, without the traceback."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else str(report.longrepr).strip().splitlines()[-1]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else "no message"
+
+
+def versions():
+    """What is loaded in this process, asked of the modules themselves."""
+    found = {"python": "%d.%d.%d" % sys.version_info[:3]}
+    for name in ("tensorflow", "keras", "numpy"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            found[name] = version
+    keras = getattr(sys.modules.get("tensorflow"), "keras", None)
+    if keras is not None and "keras" not in found and getattr(keras, "__version__", None):
+        found["keras"] = keras.__version__
+    return found
+
+
+def main(arguments):
+    """Run pytest with the recorder; its exit status is pytest's."""
+    leave_with_the_host()
+    out, rest = arguments[0], arguments[1:]
+    if not any(argument.startswith("tests/") for argument in rest):
+        rest = ["tests/environment", "tests/compatibility"] + rest
+    always = ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    return pytest.main(always + rest, plugins=[Recorder(out)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
