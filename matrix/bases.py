@@ -129,5 +129,6 @@ def _append(tree: Path, tar: Path, reference: str) -> None:
 def _prove(engine: Containers, reference: str, python: str) -> None:
     """Start the interpreter in the image, with the modules that pip-installed packages rely on."""
     modules = "bz2, ctypes, hashlib, lzma, sqlite3, ssl, zlib"
-    command = [engine.command, "run", "--rm", "--network=none", *(["--ulimit=host"] if engine.name == "podman" else [])]
-    _run([*command, reference, f"python{python}", "-c", f"import {modules}"], reference)
+    done = engine.run_in(reference, f"python{python}", "-c", f"import {modules}")
+    if done.returncode:
+        raise BaseImageUnavailable(f"{reference} does not work: {' '.join(done.stderr.split())[-300:]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -168,7 +169,7 @@ class Containers:
                     f"no space left to pull {reference}: free some, for example `{self.name} image prune`"
                 ) from None
             raise BaseImageUnavailable(
-                f"{reference} is not here and cannot be pulled ({error}): "
+                f"{reference} is not here and cannot be pulled (…{str(error)[-120:].strip()}): "
                 f"`nox -s base-images -- {environment.python}` builds a stand-in from Debian packages"
             ) from None
         return Base(reference, self.images()[reference], "official")
@@ -218,12 +219,28 @@ class Containers:
         for name, value in _ENVIRON.items():
             options += ["--env", f"{name}={value}"]
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
-        if self.name == "podman":
-            options += ["--ulimit=host"] + (["--userns=keep-id"] if os.getuid() else [])
+        options += self._podman_options()
         if prepared.environment.device == "gpu" and gpu_here():
             options += ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
         command = [self.command, "run", *options, prepared.image, "python", "-m", "tests.recorder", "/out", *arguments]
         return Running(_spawn(command, output), run.name)
+
+    def _podman_options(self) -> list[str]:
+        """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""
+        if self.name != "podman":
+            return []
+        limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        hard = {name: resource.getrlimit(number)[1] for name, number in limits.items()}
+        few = {name: 16384 if most == resource.RLIM_INFINITY else min(most, 16384) for name, most in hard.items()}
+        user = ["--userns=keep-id"] if os.getuid() else []
+        return [f"--ulimit={name}={value}:{value}" for name, value in few.items()] + user
+
+    def run_in(self, image: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a short command in a fresh container of `image`, without network, and wait for it."""
+        options = ["--rm", "--network=none", *self._podman_options()]
+        return subprocess.run(
+            [self.command, "run", *options, image, *command], capture_output=True, text=True, check=False
+        )
 
     def remove(self, name: str) -> None:
         """Remove the container called `name`, whatever state it is in, also one that is just being created."""

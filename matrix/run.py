@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from matrix import artifacts
-from matrix.engine import Engine, Prepared, Say, gpu_here, kill
+from matrix.engine import Engine, Prepared, gpu_here, kill
 from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
 from matrix.plan import Cell, load_checks, planned_cells
@@ -35,11 +35,11 @@ _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.05
 
 
-@dataclass
 class Progress:
-    """What is told while cells run. The default tells nothing."""
+    """What is told while cells run. This one tells nothing."""
 
-    say: Say = print
+    def say(self, text: str) -> None:
+        """One line about what is going on."""
 
     def planned(self, cells: Sequence[str]) -> None:
         """The cells that are about to run."""
@@ -128,6 +128,7 @@ def run_environment(
             run.prepared = engine.prepare(environment, run.log, progress.say)
             _run_cells(run, there, arguments)
         except CarryoverError as error:
+            run.progress = Progress()  # the error is told once, not once a cell
             with suppress(OSError):  # a full disk: the error itself says so
                 for cell in run.cells:
                     run.record(cell.id, Outcome.NOT_RUN, str(error))
@@ -191,9 +192,9 @@ def _raise_for(run: Run, status: int) -> None:
     if status == _PYTEST_USAGE and run.selected is None:
         raise NothingSelected(f"pytest does not understand its arguments: {_last_words(run.log)}; log: {run.shown_log}")
     if status == _ENGINE_FAILED and run.engine.isolation == "container" and run.current is None:
-        raise EngineUnavailable(
-            f"{run.engine.name} could not start a container: {_last_words(run.log)}; log: {run.shown_log}"
-        )
+        words = _last_words(run.log)
+        hint = " (apt-get install catatonit)" if "container-init" in words else ""
+        raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}{hint}; log: {run.shown_log}")
     if status == _RECORDER_NO_SPACE:
         raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
 
