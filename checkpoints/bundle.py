@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
-from .spans import FileSpans, byte_view
+from .spans import FileSpans, byte_view, open_regular
 from .strings import read_strings
 from .table import TableReader
 from .wire import WireError, fields, message, number, signed, text
@@ -117,10 +117,8 @@ class Bundle(Checkpoint):
         self._files.clear()
 
     def _load_index(self) -> None:
-        spans = FileSpans(self.index_path)
-        spans.close()
         tensors: list[TensorInfo] = []
-        with open(self.index_path, "rb") as stream:
+        with open_regular(self.index_path) as stream:
             header_seen = False
             for key, value in TableReader(stream, self.index_path).entries():
                 try:
@@ -171,10 +169,9 @@ class Bundle(Checkpoint):
             raise WireError(f"in data file {entry.shard} of {self.shards}")
         if entry.offset < 0 or entry.size < 0:
             raise WireError(f"at offset {entry.offset} with {entry.size} bytes")
-        if dtype.size and element_count(entry.shape) * dtype.size != entry.size:
-            raise WireError(
-                f"shape {list(entry.shape)} of {dtype.name} takes {element_count(entry.shape) * dtype.size} bytes, not {entry.size}"
-            )
+        wanted = element_count(entry.shape) * dtype.size
+        if dtype.size and wanted != entry.size:
+            raise WireError(f"shape {list(entry.shape)} of {dtype.name} takes {wanted} bytes, not {entry.size}")
 
     def shard_path(self, shard: int) -> str:
         """The path of data file number `shard`."""

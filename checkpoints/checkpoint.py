@@ -58,7 +58,7 @@ class Checkpoint:
     def close(self) -> None:
         """Closes the files that are open; the checkpoint can be listed but not read after that."""
 
-    def __enter__(self) -> Checkpoint:  # noqa: PYI034 - typing.Self is too new
+    def __enter__(self) -> Checkpoint:
         return self
 
     def __exit__(

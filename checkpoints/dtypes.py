@@ -77,7 +77,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def name_of(dtype: Any) -> str | None:
-    """TensorFlow's name for a NumPy type, a type name, or anything with a `name` (such as tf.DType); None if unknown."""
+    """TensorFlow's name for a NumPy type, a type name, or anything with a `name` (as tf.DType); None if unknown."""
     if isinstance(dtype, str):
         name = dtype
     elif getattr(dtype, "names", None) and len(dtype.names) == 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from contextlib import contextmanager
+from typing import Iterator, Sequence
 
 
 class CheckpointError(Exception):
@@ -26,3 +27,18 @@ class MappingError(CheckpointError):
         if self.context:
             head = f"{self.context}: {head}"
         return "\n".join([head + ":"] + ["  - " + problem.replace("\n", "\n    ") for problem in self.problems])
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turns whatever the body raises into a CheckpointError about `place`.
+
+    For other people's parsers (h5py, zipfile, NumPy's headers), which raise almost anything on damaged input.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{place}: {line}") from None

@@ -2,20 +2,214 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from typing import Any
 
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
+from .spans import open_regular
+from .table import FOOTER_SIZE, TableReader, is_table
+
+_SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
+_V1_SHARD = re.compile(r"(.*)-(?:\d{5}|\?{5})-of-(\d{5})", re.DOTALL)
+_STATE = re.compile(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
+_MOST_STATE = 1 << 20
 
 
 def open_checkpoint(path: Any) -> Checkpoint:
-    """The checkpoint at `path`, a prefix (`model.ckpt` for `model.ckpt.index`), listed but not yet read.
+    """The checkpoint at `path`, listed but not yet read.
+
+    `path` may be the prefix that a Saver was given, or what stands beside it: the `.index`, a data shard, the `.meta`,
+    the `checkpoint` file (also when its path is stale), the directory; a V1 file or one of its shards; a SavedModel's
+    directory or `saved_model.pb`; a frozen graph; a Keras `.h5`, `.weights.h5` or `.keras`; `.npz`, `.safetensors`.
+    Nothing outside the directory of `path` is opened.
 
     Raises CheckpointError, which says what to pass, if there is none, or what is wrong with the one that is there.
     """
     path = os.fspath(path)
+    if not isinstance(path, str) or "\0" in path:
+        raise CheckpointError("{!r}: not a path".format(path))
+    if os.path.isdir(path):
+        return _open_directory(path)
     if os.path.isfile(path + ".index"):
         return Bundle(path)
-    raise CheckpointError(f"{path}: no checkpoint here: there is no file {path}.index")
+    if os.path.lexists(path):
+        return _open_file(path)
+    shards = _v1_shards(path)
+    if shards:
+        return _open_v1(path, shards)
+    raise CheckpointError(_nothing_at(path))
+
+
+def _open_directory(path: str) -> Checkpoint:
+    state = os.path.join(path, "checkpoint")
+    variables = os.path.join(path, "variables", "variables")
+    if os.path.isfile(os.path.join(path, "saved_model.pb")) or os.path.isfile(variables + ".index"):
+        return _open_saved_model(path)
+    if os.path.isfile(state):
+        return _open_state(state)
+    indexes = sorted(name for name in os.listdir(path) if name.endswith(".index"))
+    if len(indexes) == 1:
+        return Bundle(os.path.join(path, indexes[0][: -len(".index")]))
+    if indexes:
+        prefixes = [os.path.join(path, name[: -len(".index")]) for name in indexes]
+        raise CheckpointError("{}: {} checkpoints; pass one of {}".format(path, len(prefixes), ", ".join(prefixes)))
+    tables = [name for name in sorted(os.listdir(path)) if _ends_as_table(os.path.join(path, name))]
+    groups = sorted({_V1_SHARD.sub(r"\1", name) for name in tables})
+    if len(groups) == 1:
+        return open_checkpoint(os.path.join(path, groups[0]))
+    others = groups + [
+        name for name in sorted(os.listdir(path)) if name.endswith((".keras", ".h5", ".pb", ".safetensors"))
+    ]
+    if len(others) == 1:
+        return _open_file(os.path.join(path, others[0]))
+    others = others or [name for name in sorted(os.listdir(path)) if os.path.isdir(os.path.join(path, name))]
+    hint = "; pass one of {}".format(", ".join(os.path.join(path, name) for name in others)) if others else ""
+    raise CheckpointError("{}: no checkpoint in this directory{}".format(path, hint))
+
+
+def _ends_as_table(path: str) -> bool:
+    """Whether `path` is a file that ends as an index or a V1 checkpoint does."""
+    if not os.path.isfile(path):
+        return False
+    with open_regular(path) as stream:
+        stream.seek(max(stream.seek(0, 2) - FOOTER_SIZE, 0))
+        return is_table(stream.read(FOOTER_SIZE))
+
+
+def _open_saved_model(path: str) -> Checkpoint:
+    """The variables of a SavedModel: a TensorBundle, or a V1 file in the oldest. Without any, the graph's constants."""
+    variables = os.path.join(path, "variables", "variables")
+    if os.path.isfile(variables + ".index"):
+        return Bundle(variables)
+    if os.path.isfile(variables):
+        return _open_file(variables)
+    shards = _v1_shards(variables)
+    if shards:
+        return _open_v1(variables, shards)
+    return _open_graph(os.path.join(path, "saved_model.pb"))
+
+
+def _open_state(path: str) -> Checkpoint:
+    """The latest checkpoint that a `checkpoint` file names: its base name, beside it, wherever it was written once."""
+    with open_regular(path) as stream:
+        content = stream.read(_MOST_STATE).decode("utf-8", "replace")
+    match = _STATE.search(content)
+    if match is None:
+        raise CheckpointError("{}: names no checkpoint (no model_checkpoint_path)".format(path))
+    named = re.sub(r"\\(.)", r"\1", match.group(1))
+    directory = os.path.dirname(path)
+    prefix = os.path.join(directory, re.split(r"[/\\]", named)[-1])
+    if prefix != path and (os.path.isfile(prefix + ".index") or os.path.isfile(prefix)):
+        return Bundle(prefix) if os.path.isfile(prefix + ".index") else _open_file(prefix)
+    there = sorted(name[: -len(".index")] for name in os.listdir(directory or ".") if name.endswith(".index"))
+    hint = "pass {}".format(" or ".join(os.path.join(directory, name) for name in there)) if there else "none is here"
+    raise CheckpointError("{}: names {}, which is not beside it; {}".format(path, named, hint))
+
+
+def _open_file(path: str) -> Checkpoint:
+    """The checkpoint that the file at `path` is, or is a part of, going by its contents more than by its name."""
+    with open_regular(path) as stream:
+        head = stream.read(16)
+        size = stream.seek(0, 2)
+    if _ends_as_table(path):
+        return _open_table(path)
+    base = os.path.basename(path)
+    shard = _SHARD.fullmatch(path)
+    if shard is not None:
+        prefix = shard.group(1)
+        if os.path.isfile(prefix + ".index"):
+            return Bundle(prefix)
+        raise CheckpointError("{}: a data shard; its index {}.index is not beside it".format(path, prefix))
+    if base.endswith(".index"):
+        return Bundle(path[: -len(".index")])
+    if base == "checkpoint":
+        return _open_state(path)
+    if base.endswith(".meta") and os.path.isfile(path[: -len(".meta")] + ".index"):
+        return Bundle(path[: -len(".meta")])
+    if base == "saved_model.pb":
+        return _open_saved_model(os.path.dirname(path))
+    return _open_by_content(path, head, size)
+
+
+def _open_table(path: str) -> Checkpoint:
+    from .v1 import is_v1
+
+    with open_regular(path) as stream:
+        old = is_v1(TableReader(stream, path))
+    if not old:
+        if path.endswith(".index"):
+            return Bundle(path[: -len(".index")])
+        raise CheckpointError("{}: the index of a checkpoint; its name must end in .index".format(path))
+    return _open_v1(path, _v1_shards(path) or [path])
+
+
+def _open_by_content(path: str, head: bytes, size: int) -> Checkpoint:
+    from .hdf5 import SIGNATURE
+
+    if not size:
+        raise CheckpointError("{}: an empty file".format(path))
+    if head.startswith(SIGNATURE) or path.endswith((".h5", ".hdf5")):
+        from .hdf5 import Hdf5
+
+        return Hdf5(path)
+    if head.startswith(b"PK"):
+        from .archives import Npz, open_keras
+
+        return Npz(path) if path.endswith(".npz") else open_keras(path)
+    if path.endswith(".safetensors") or (head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size):
+        from .archives import SafeTensors
+
+        return SafeTensors(path)
+    return _open_graph(path)
+
+
+def _open_graph(path: str) -> Checkpoint:
+    from .frozen import FrozenGraph
+
+    if not os.path.exists(path):
+        raise CheckpointError(f"{path}: there is no such file")
+    return FrozenGraph(path)
+
+
+def _open_v1(path: str, shards: list[str]) -> Checkpoint:
+    from .v1 import V1Checkpoint
+
+    return V1Checkpoint(path, shards)
+
+
+def _v1_shards(path: str) -> list[str]:
+    """All shards of the V1 checkpoint whose prefix, pattern (`P-?????-of-00002`) or shard `path` is; none if it is not.
+
+    Raises CheckpointError if some of them are missing.
+    """
+    match = _V1_SHARD.fullmatch(path)
+    if match is None:
+        found = sorted(glob.glob(glob.escape(path) + "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"))
+        if not found:
+            return []
+        match = _V1_SHARD.fullmatch(found[0])
+    if match is None:
+        return []
+    prefix, count = match.group(1), int(match.group(2))
+    found = sorted(glob.glob("{}-[0-9][0-9][0-9][0-9][0-9]-of-{:05d}".format(glob.escape(prefix), count)))
+    if found and len(found) != count:
+        raise CheckpointError("{}: {} of its {} shards are here".format(prefix, len(found), count))
+    return found
+
+
+def _nothing_at(path: str) -> str:
+    """What to say of a path with nothing there: the checkpoints in its directory, nearest first."""
+    import difflib
+
+    directory, base = os.path.split(path)
+    if not os.path.isdir(directory or "."):
+        return "{}: no such directory: {}".format(path, directory)
+    here = sorted(os.listdir(directory or "."))
+    prefixes = [name[: -len(".index")] for name in here if name.endswith(".index")]
+    near = difflib.get_close_matches(base, prefixes or here, 3, 0.3)
+    hint = "; did you mean {}".format(" or ".join(os.path.join(directory, name) for name in near)) if near else ""
+    return "{}: no checkpoint here (no such file, and no {}.index){}".format(path, base, hint)

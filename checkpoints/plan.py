@@ -1,4 +1,4 @@
-"""A plan: for every tensor of a checkpoint, where it goes and why. Plain data: printed, saved, edited, run, inverted."""
+"""A plan: for every tensor of a checkpoint, where it goes and why. Plain data, to print, save, edit, run, invert."""
 
 from __future__ import annotations
 

@@ -140,9 +140,8 @@ class _Planner:
             return pieces_of(row.transform, row.source_shape, row.target_shape)
         except ValueError as error:
             if report:
-                self._problems.append(
-                    f"{row.source} {list(row.source_shape)} does not fit {row.target} {list(row.target_shape)} by {row.transform}: {error}"
-                )
+                sides = f"{row.source} {list(row.source_shape)} does not fit {row.target} {list(row.target_shape)}"
+                self._problems.append(f"{sides} by {row.transform}: {error}")
             return []
 
     def _check_sources(self, rows: Sequence[Row]) -> None:
@@ -183,9 +182,8 @@ class _Planner:
             settle = show(Rule(re.escape(info.name), fits[0])) + "\nor " if fits else ""
             settle += show(Ignore(re.escape(info.name), "why it stays"))
             role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
-            self._problems.append(
-                f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model{_list_near(near)}\n{settle}"
-            )
+            head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
+            self._problems.append(f"{head}{_list_near(near)}\n{settle}")
 
     def _report_missing(self, missing: Sequence[str], unmapped: Sequence[TensorInfo]) -> None:
         free = {info.name: info.shape for info in unmapped}

@@ -72,7 +72,7 @@ def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> di
 
 
 def encode_tensor(value: Any, place: str) -> tuple[int, tuple[int, ...], Any, int]:
-    """Element type, shape, little-endian bytes and CRC-32C of `value`; CheckpointError if TensorFlow has no such type."""
+    """Element type, shape, little-endian bytes and CRC-32C of `value`; CheckpointError for other types."""
     array = np.asarray(value)
     name = dtypes.name_of(array.dtype)
     if name is None:

@@ -1,7 +1,7 @@
 """The slices of a tensor that was saved in pieces (a partitioned variable): their keys, extents and tiling.
 
 Source: `tensorflow/core/framework/tensor_slice.h`, `tensorflow/core/util/saved_tensor_slice_util.cc` (keys), and
-OrderedCode, `tensorflow/core/lib/strings/ordered_code.cc`, which writes numbers and names so that bytes sort as they do.
+OrderedCode, `tensorflow/core/lib/strings/ordered_code.cc`, which writes names so that bytes sort as they do.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .errors import CheckpointError
 
@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def open_regular(path: str, buffering: int = -1) -> BinaryIO:
+    """`path` opened for reading; CheckpointError if it cannot be, or is a pipe or device, which might never end."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise CheckpointError("{}: not a regular file".format(path))
+        stream: Any = open(path, "rb", buffering=buffering)
+        return cast(BinaryIO, stream)
+    except (OSError, ValueError) as error:
+        raise CheckpointError("{}: {}".format(path, getattr(error, "strerror", None) or error)) from None
+
+
 class FileSpans:
     """A regular file, opened for reading at offsets."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            # A pipe or a device would block or never end.
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise CheckpointError(f"{path}: not a regular file")
-            self._stream: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise CheckpointError(f"{path}: {error.strerror or error}") from None
+        # Unbuffered: what is read goes straight into the array that wants it.
+        self._stream = open_regular(path, buffering=0)
         self.size = os.fstat(self._stream.fileno()).st_size
 
     def close(self) -> None:
@@ -33,9 +39,8 @@ class FileSpans:
     def check(self, offset: int, size: int, what: str) -> None:
         """Raises CheckpointError unless `size` bytes stand at `offset`."""
         if offset < 0 or size < 0 or offset + size > self.size:
-            raise CheckpointError(
-                f"{self.path}: {what}: {size} bytes at {offset} run past the end of the file ({self.size} bytes): truncated or damaged"
-            )
+            place = f"{self.path}: {what}: {size} bytes at {offset}"
+            raise CheckpointError(f"{place} run past the end of the file ({self.size} bytes): truncated or damaged")
 
     def fill(self, target: memoryview, offset: int, what: str) -> None:
         """Reads len(target) bytes at `offset` into `target`; `what` names them in errors."""

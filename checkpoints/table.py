@@ -9,6 +9,7 @@ Source: LevelDB's `doc/table_format.md`; TensorFlow's copy is `tensorflow/core/l
 
 from __future__ import annotations
 
+import bisect
 import struct
 from typing import BinaryIO, Iterator
 
@@ -36,6 +37,7 @@ class TableReader:
     def __init__(self, stream: BinaryIO, label: str) -> None:
         self._stream = stream
         self._label = label
+        self._bounds: list[tuple[bytes, memoryview]] | None = None
         stream.seek(0, 2)
         self._size = stream.tell()
         if self._size < FOOTER_SIZE:
@@ -55,6 +57,21 @@ class TableReader:
             self._index, _ = _read_handle(memoryview(footer), position, 40)
         except WireError as error:
             raise CheckpointError(f"{label}: footer: {error}") from None
+
+    def find(self, key: bytes) -> memoryview | None:
+        """The value under `key`, read by way of the index block alone; None if there is none."""
+        if self._bounds is None:
+            self._bounds = list(self._block(*self._index))
+        # The index keys are upper bounds of their blocks, not keys.
+        place = bisect.bisect_left([bound for bound, _ in self._bounds], key)
+        if place == len(self._bounds):
+            return None
+        value = self._bounds[place][1]
+        try:
+            (offset, size), _ = _read_handle(value, 0, len(value))
+        except WireError as error:
+            raise CheckpointError("{}: index block: {}".format(self._label, error)) from None
+        return next((entry for other, entry in self._block(offset, size) if other == key), None)
 
     def entries(self) -> Iterator[tuple[bytes, memoryview]]:
         """Every (key, value), in the table's order. Raises CheckpointError where a block is damaged or disordered."""

@@ -1,0 +1,167 @@
+"""V1 checkpoints, from before TF 0.12: the values stand in the table itself, in one file or in several shards.
+
+The empty key holds the metadata of all tensors; every other key is that of a slice, its value the slice's elements as
+a TensorProto without type or shape.
+
+Source: `tensorflow/core/util/saved_tensor_slice.proto`, `tensorflow/core/util/tensor_slice_reader.cc`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+
+from . import dtypes
+from .bundle import parse_shape, parse_slice
+from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .errors import CheckpointError
+from .slices import Extent, check_tiling, resolve, slice_key
+from .spans import open_regular
+from .table import TableReader
+from .tensorproto import parse_tensor, to_array
+from .wire import WireError, fields, message, number, text
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    import numpy as np
+
+
+class Meta(NamedTuple):
+    """SavedSliceMeta: a tensor and the slices of it that one file holds."""
+
+    name: str
+    dtype: int
+    shape: tuple[int, ...]
+    slices: tuple[tuple[Extent, ...], ...]
+
+
+def is_v1(table: TableReader) -> bool:
+    """Whether the table's empty key holds V1 metadata (a message in field 1) and not a bundle's header (a number)."""
+    value = table.find(b"")
+    if value is None:
+        return False
+    try:
+        return any(key == 1 and not isinstance(item, int) for key, item in fields(value))
+    except WireError:
+        return False
+
+
+def parse_meta(data: memoryview) -> Meta:
+    """A SavedSliceMeta; WireError if it is none."""
+    name, dtype = "", 0
+    shape: tuple[int, ...] = ()
+    slices: list[tuple[Extent, ...]] = []
+    for key, value in fields(data):
+        if key == 1:
+            name = text(value)
+        elif key == 2:
+            shape = parse_shape(message(value))
+        elif key == 3:
+            dtype = number(value)
+        elif key == 4:
+            slices.append(parse_slice(message(value)))
+    if dtype not in dtypes.BY_NUMBER:
+        raise WireError("tensor {}: unknown element type {}".format(name, dtype))
+    return Meta(name, dtype, shape, tuple(slices))
+
+
+class V1Checkpoint(Checkpoint):
+    """A V1 checkpoint: `paths` are its shards, in order."""
+
+    format = "V1"
+
+    def __init__(self, path: str, paths: Sequence[str]) -> None:
+        super().__init__(path)
+        self._streams: list[BinaryIO] = []
+        self._tables: list[TableReader] = []
+        self._metas: dict[str, Meta] = {}
+        self._homes: dict[bytes, int] = {}
+        try:
+            for shard, part in enumerate(paths):
+                self._streams.append(open_regular(part))
+                self._tables.append(TableReader(self._streams[-1], part))
+                self._load_meta(shard, part)
+        except BaseException:
+            self.close()
+            raise
+        self.tensors = {name: self._describe(self._metas[name]) for name in sorted(self._metas)}
+
+    def close(self) -> None:
+        """Closes the files."""
+        for stream in self._streams:
+            stream.close()
+
+    def _load_meta(self, shard: int, path: str) -> None:
+        header = self._tables[shard].find(b"")
+        try:
+            if header is None:
+                raise WireError("no metadata under the empty key")
+            for key, value in fields(header):
+                if key != 1:
+                    continue
+                for inner, item in fields(message(value)):
+                    if inner == 1:
+                        self._add(shard, parse_meta(message(item)))
+        except WireError as error:
+            raise CheckpointError("{}: metadata: {}".format(path, error)) from None
+
+    def _add(self, shard: int, meta: Meta) -> None:
+        known = self._metas.get(meta.name)
+        if known is not None:
+            if (known.dtype, known.shape) != (meta.dtype, meta.shape):
+                raise WireError("tensor {}: the shards contradict each other".format(meta.name))
+            meta = meta._replace(slices=known.slices + meta.slices)
+        self._metas[meta.name] = meta
+        for extents in meta.slices:
+            self._homes.setdefault(slice_key(meta.name, extents), shard)
+
+    def _describe(self, meta: Meta) -> TensorInfo:
+        dtype = dtypes.BY_NUMBER[meta.dtype]
+        shard = self._homes.get(slice_key(meta.name, meta.slices[0]), 0) if meta.slices else 0
+        slices = len(meta.slices) if len(meta.slices) > 1 else 0
+        return TensorInfo(meta.name, dtype.name, meta.shape, element_count(meta.shape) * dtype.size, shard, slices)
+
+    def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
+        meta = self._metas[info.name]
+        place = "{}: tensor {}".format(self.path, info.name)
+        try:
+            pieces = [(extents, resolve(extents, info.shape)) for extents in meta.slices]
+            check_tiling([piece for _, piece in pieces], info.shape)
+            arrays = [
+                to_array(
+                    parse_tensor(self._slice(info.name, extents)),
+                    meta.dtype,
+                    tuple(length for _, length in piece),
+                    place,
+                    exact=True,
+                )
+                for extents, piece in pieces
+            ]
+        except WireError as error:
+            raise CheckpointError("{}: {}".format(place, error)) from None
+        if len(arrays) == 1:
+            return arrays[0]
+        whole = allocate(info.shape, dtypes.numpy_dtype(info.dtype), place)
+        for array, (_, piece) in zip(arrays, pieces):
+            whole[tuple(slice(start, start + length) for start, length in piece)] = array
+        return whole
+
+    def _slice(self, name: str, extents: tuple[Extent, ...]) -> memoryview:
+        """The TensorProto of one slice."""
+        key = slice_key(name, extents)
+        value = self._tables[self._homes[key]].find(key)
+        if value is None:
+            raise WireError("the slice {} has no entry".format(list(extents)))
+        for outer, item in fields(value):
+            if outer == 2:
+                stored, proto = "", None
+                for inner, part in fields(message(item)):
+                    if inner == 1:
+                        stored = text(part)
+                    elif inner == 3:
+                        proto = message(part)
+                if stored != name:
+                    raise WireError("its entry belongs to {!r}".format(stored))
+                if proto is not None:
+                    return proto
+        raise WireError("the entry of the slice {} holds no values".format(list(extents)))
