@@ -11,89 +11,23 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
+from .entries import Entry, parse_entry
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
 from .spans import FileSpans, byte_view, open_regular
 from .strings import read_strings
 from .table import TableReader
-from .wire import WireError, fields, message, number, signed, text
+from .wire import WireError, fields, number, text
 
 if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SHARDS = 99999
-
-
-class Entry(NamedTuple):
-    """A BundleEntryProto."""
-
-    dtype: int
-    shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    crc: int
-    slices: tuple[tuple[Extent, ...], ...]
-
-
-def parse_shape(data: memoryview) -> tuple[int, ...]:
-    """A TensorShapeProto; WireError for unknown ranks and negative extents, which no stored tensor has."""
-    shape: list[int] = []
-    for key, value in fields(data):
-        if key == 2:
-            extent = 0
-            for part, size in fields(message(value)):
-                if part == 1:
-                    extent = signed(number(size))
-            if extent < 0:
-                raise WireError(f"a dimension of {extent}")
-            shape.append(extent)
-        elif key == 3 and value:
-            raise WireError("a shape of unknown rank")
-    return tuple(shape)
-
-
-def parse_slice(data: memoryview) -> tuple[Extent, ...]:
-    """A TensorSliceProto: (start, length) for each dimension, length -1 for all of it."""
-    extents = []
-    for key, value in fields(data):
-        if key == 1:
-            start, length = 0, -1
-            for part, amount in fields(message(value)):
-                if part == 1:
-                    start = signed(number(amount))
-                elif part == 2:
-                    length = signed(number(amount))
-            extents.append((start, length))
-    return tuple(extents)
-
-
-def parse_entry(data: memoryview) -> Entry:
-    """A BundleEntryProto."""
-    dtype = shard = offset = size = crc = 0
-    shape: tuple[int, ...] = ()
-    slices: list[tuple[Extent, ...]] = []
-    for key, value in fields(data):
-        if key == 1:
-            dtype = number(value)
-        elif key == 2:
-            shape = parse_shape(message(value))
-        elif key == 3:
-            shard = number(value)
-        elif key == 4:
-            offset = signed(number(value))
-        elif key == 5:
-            size = signed(number(value))
-        elif key == 6:
-            crc = number(value)
-        elif key == 7:
-            slices.append(parse_slice(message(value)))
-    return Entry(dtype, shape, shard, offset, size, crc, tuple(slices))
 
 
 class Bundle(Checkpoint):

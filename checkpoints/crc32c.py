@@ -118,11 +118,17 @@ def _find_compiled() -> Callable[[Any, int], int] | None:
 
 
 _compiled: list[Callable[[Any, int], int] | None] = []
+# Importing a compiled module costs as much time as this many bytes do in the fallback: a short index is not worth it.
+_WORTH_IMPORTING = 4 << 20
+_done = [0]
 
 
 def crc32c(data: Any, crc: int = 0) -> int:
     """The CRC-32C of `data` (any contiguous bytes-like object), continued from `crc`."""
     if not _compiled:
+        _done[0] += len(data)
+        if _done[0] < _WORTH_IMPORTING:
+            return fallback(data, crc)
         _compiled.append(_find_compiled())
     compiled = _compiled[0]
     if compiled is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterable, NamedTuple, Sequence, Union
+from typing import Any, Iterable, NamedTuple, Union
 
 from .errors import CheckpointError
+from .tables import align
 
 _FORMAT = 1
 
@@ -72,8 +73,8 @@ class Plan(NamedTuple):
         rows = [_swap(row) for row in self.loads()]
         return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), not self.inverted)
 
-    def table(self) -> str:
-        """The plan as a table for people, one line a row, and a line that counts."""
+    def table(self, width: int | None = None) -> str:
+        """The plan as a table for people, one line a row (no longer than `width`), and a line that counts."""
         lines = [("source", "shape", "type", "", "target", "why")]
         for row in self.rows:
             kept = row.dtype in (None, row.source_dtype)
@@ -84,7 +85,7 @@ class Plan(NamedTuple):
             lines.append((row.source, shape, dtype, arrow, row.target or "", why))
         loaded = len(self.loads())
         count = f"{loaded} loaded, {len(self.rows) - loaded} left"
-        return align(lines) + "\n" + count
+        return align(lines, width) + "\n" + count
 
     def to_json(self) -> str:
         """The plan as JSON, one row a line; `from_json` reads it back equal."""
@@ -103,12 +104,6 @@ class Plan(NamedTuple):
             raise CheckpointError(f'plan: not a plan of format {_FORMAT} ("format" and "rows" are required)')
         rows = tuple(_parse_row(row, place) for place, row in enumerate(data["rows"]))
         return cls(rows, bool(data.get("inverted", False)))
-
-
-def align(lines: Sequence[Sequence[str]]) -> str:
-    """`lines` of cells as text, every column as wide as its widest cell."""
-    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def _swap(row: Row) -> Row:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import dtypes
 from .checkpoint import allocate, element_count
+from .entries import parse_shape
 from .errors import CheckpointError
 from .wire import Value, WireError, fields, message, number
 
@@ -54,7 +55,6 @@ class TensorProto(NamedTuple):
 
 def parse_tensor(data: memoryview) -> TensorProto:
     """The TensorProto in `data`, its elements not yet decoded; WireError if it is none."""
-    from .bundle import parse_shape
 
     dtype = 0
     shape: tuple[int, ...] = ()

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from . import dtypes
-from .bundle import parse_shape, parse_slice
 from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .entries import parse_shape, parse_slice
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
 from .spans import open_regular

@@ -101,7 +101,7 @@ def test_a_big_endian_bundle_reads_as_the_same_numbers(base, tmp_path):
     swapped = bytearray(path.read_bytes())
     entries = {}
     with open(data(base + ".index"), "rb") as stream, open_checkpoint(data(base)) as original:
-        from checkpoints.bundle import parse_entry
+        from checkpoints.entries import parse_entry
 
         for key, value in TableReader(stream, base).entries():
             entries[key] = bytes(value)

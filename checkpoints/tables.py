@@ -1,0 +1,68 @@
+"""Tables for people, and a line that moves while something takes long."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import Iterable, Iterator, Sequence, TypeVar
+
+_NARROWEST = 12
+_Item = TypeVar("_Item")
+
+
+def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """`lines` of cells as text, every column as wide as its widest cell, shortened in the middle to fit `width`."""
+    if not lines:
+        return ""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
+    if width is not None:
+        # The widest column gives way first, until all fit or none is worth shortening.
+        excess = sum(widths) + 2 * (len(widths) - 1) - width
+        while excess > 0 and max(widths) > _NARROWEST:
+            widest = widths.index(max(widths))
+            others = max((other for place, other in enumerate(widths) if place != widest), default=0)
+            less = min(excess, max(widths[widest] - max(others, _NARROWEST), 1))
+            widths[widest] -= less
+            excess -= less
+    return "\n".join(
+        "  ".join(shorten(cell, limit).ljust(limit) for cell, limit in zip(line, widths)).rstrip() for line in lines
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` characters, its middle left out: both ends of a variable's name matter."""
+    if len(text) <= width:
+        return text
+    head = (width - 3) // 2
+    return text[:head] + "..." + text[len(text) - (width - 3 - head) :]
+
+
+def terminal_width() -> int | None:
+    """The width of the terminal that standard output is, None if it is none (a file gets everything)."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def human(size: int) -> str:
+    """`size` bytes as people say it."""
+    amount, unit = float(size), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def progress(items: Iterable[_Item], total: int, doing: str) -> Iterator[_Item]:
+    """`items`, with a line on a terminal's standard error that says how far it is, once a second has gone by."""
+    show = sys.stderr.isatty()
+    begun = last = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if show and now - begun > 1 and now - last > 0.1:
+            sys.stderr.write(f"\r{doing}: {done} of {total}")
+            sys.stderr.flush()
+            last = now
+        yield item
+    if show and last > begun:
+        sys.stderr.write("\r\033[K")
