@@ -23,7 +23,7 @@ from matrix.environments import load_environments, nearest
 from matrix.errors import INTERRUPTED, TERMINATED, CarryoverError, UnknownEnvironment
 
 nox.needs_version = ">=2026.4"
-nox.options.sessions = ["cpu-tf1", "cpu-tf2"]
+nox.options.sessions = ["cpu-tf1", "cpu-tf2", "go-back"]
 nox.options.default_venv_backend = "uv"
 
 ROOT = Path(__file__).parent
@@ -101,6 +101,14 @@ _environment_session("gpu-tf1", "The same as cpu-tf1 in the GPU build; without a
 _environment_session("gpu-tf2", "The same as cpu-tf2 in the GPU build; without an NVIDIA GPU never called passed.")
 
 
+@nox.session(name="go-back", venv_backend="none")
+def go_back(session):
+    """Restore with TensorFlow 1's Saver what the 2.x environments here have written under TensorFlow 1's names."""
+    for row in ENVIRONMENTS.values():
+        if row.session == "cpu-tf1":
+            _matrix(session, "run", row.id, "--", "-k", "saver_restores", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lock(session):
     """Make the locks again, of all environments or of those named after --."""
@@ -133,6 +141,12 @@ def lint(session):
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "matrix", "checkpoints")
+
+
+@nox.session(venv_backend="none")
+def bench(session):
+    """What the host's side costs: a warm session against a bare `docker run`, and the question what is built."""
+    session.run(sys.executable, "-m", "tests.bench.overhead", *session.posargs, external=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from matrix.errors import (
 from matrix.project import Project
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
-from matrix.table import Terminal, table, verdict
+from matrix.table import Terminal, table, texts, verdict
 
 _LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
 SKIPPED = 77  # automake's exit status for a test that was skipped: a gpu session without a GPU
@@ -39,7 +39,6 @@ class _Terminated(KeyboardInterrupt):
 def run(project: Project, name: str, engine_name: str | None, arguments: Sequence[str]) -> int:
     """Run the cells of the environment `name`: 0 if every cell has a record and none is bad, else 1 (or SKIPPED)."""
     environment = project.environment(name)
-    engine_name, arguments = _take_engine(engine_name, arguments)
     terminal = Terminal(environment.id)
     try:
         engine = choose(project, engine_name, terminal.say)
@@ -49,19 +48,13 @@ def run(project: Project, name: str, engine_name: str | None, arguments: Sequenc
     return _conclude(done, terminal, arguments)
 
 
-def _take_engine(default: str | None, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """`--engine NAME` may stand among pytest's arguments, where `nox -s cpu-tf2 -- --engine venv` puts it."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--engine", default=default)
-    known, rest = parser.parse_known_args(list(arguments))
-    return known.engine, rest
-
-
 def _conclude(done: Run, terminal: Terminal, arguments: Sequence[str]) -> int:
     out = terminal.console
     if {"-s", "-v", "-vv", "--capture=no"} & set(arguments):
         out.print(done.log.read_text(errors="replace"), markup=False)
-    out.print(table(done.environment.id, done.records[0].engine, done.records))
+    for text in texts(done.records):
+        out.print(text, markup=False, style="dim")
+    out.print(table(done.records))
     bad = [record for record in done.records if record.outcome.bad]
     counted = f"{done.environment.id}: {verdict(done.records)} of {len(done.cells)} planned"
     out.print(
@@ -124,6 +117,20 @@ def _environments(project: Project, names: Sequence[str]) -> list[Environment]:
     return [project.environment(name) for name in names or project.environments]
 
 
+def _engine_first(arguments: Sequence[str]) -> list[str]:
+    """Move `--engine NAME` to the front, from wherever it stands: nox -s cpu-tf2 -- --engine venv puts it last."""
+    rest, engine = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--engine":
+            engine = [word, *[next(words, "")]]
+        elif word.startswith("--engine="):
+            engine = [word]
+        else:
+            rest.append(word)
+    return [*engine, *rest]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m matrix", description=__doc__, allow_abbrev=False)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent, help="the checkout")
@@ -175,7 +182,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status. Never raises: an error is one line on stderr."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_engine_first(sys.argv[1:] if arguments is None else arguments))
     try:
         with _sigterm_as_interrupt():
             return _dispatch(options)

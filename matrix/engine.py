@@ -77,6 +77,7 @@ class Containers:
         if found is None:
             raise EngineUnavailable(f"{name} is not installed: install it, or use another of {', '.join(NAMES)}")
         self.command = found
+        self._version = ""
 
     def _ask(self, *arguments: str, seconds: float = ANSWER_SECONDS) -> str:
         """The output of a short command. Raises EngineUnavailable when it fails or no answer comes."""
@@ -96,8 +97,10 @@ class Containers:
 
     def version(self) -> str:
         """`docker 20.10.24`. Raises EngineUnavailable."""
-        shape = "{{.Server.Version}}" if self.name == "docker" else "{{.Client.Version}}"
-        return f"{self.name} {self._ask('version', '--format', shape)}"
+        if not self._version:
+            shape = "{{.Server.Version}}" if self.name == "docker" else "{{.Client.Version}}"
+            self._version = f"{self.name} {self._ask('version', '--format', shape)}"
+        return self._version
 
     def images(self) -> dict[str, str]:
         """The id of every tagged image on this host, in one look-up."""
@@ -139,7 +142,7 @@ class Containers:
                 return found
             base = self._base(environment, self.images()) or self._pull(environment, say)
             tag = images.tag(self.project, environment, base)
-            say(f"building {tag} on {base.kind} {base.reference} (log: {log})")
+            say(f"building {tag} on {base.kind} {base.reference} (log: {self.project.shown(log)})")
             self._build(environment, base, tag, log)
             return Prepared(environment, tag, self.images()[tag], str(base))
 
@@ -291,7 +294,7 @@ class VirtualEnvironments:
         folder = self._folder(environment, interpreter)
         with exclusive(self.project.state / f"venv-{environment.id}.lock"):
             if not folder.exists():
-                say(f"making {folder.name} with {interpreter} (log: {log})")
+                say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
                 partial = folder.with_name(folder.name + ".partial")
                 shutil.rmtree(partial, ignore_errors=True)
                 try:

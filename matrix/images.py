@@ -23,7 +23,7 @@ class Base:
     kind: str
 
     def __str__(self) -> str:
-        return f"{self.reference} ({self.kind}) {self.id[:19]}"
+        return f"{self.kind} {self.reference} {self.id[:19]}"
 
 
 def official_base(python: str) -> str:

@@ -81,6 +81,10 @@ class Project:
         """Runs under way, virtual environments, locks between processes. May be deleted at any time."""
         return self.root / ".carryover"
 
+    def shown(self, path: Path) -> str:
+        """`path` for people: from the top of the checkout where it is in it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
     def lock(self, environment: Environment) -> Path:
         """The lock of `environment`."""
         return self.root / "docker" / "locks" / f"{environment.id}.txt"

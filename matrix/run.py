@@ -32,7 +32,7 @@ _PYTEST_STATUSES = range(6)
 _PYTEST_USAGE = 4
 _ENGINE_FAILED = 125  # docker's and podman's own status for a container that did not start
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.02
 
 
 class Progress:
@@ -79,7 +79,7 @@ class Run:
     @property
     def shown_log(self) -> str:
         """The log's path for people: from the top of the checkout."""
-        return str(self.log.relative_to(self.project.root))
+        return self.project.shown(self.log)
 
     def record(self, cell: str, outcome: Outcome, reason: str, seconds: float = 0.0, **seen: Any) -> None:
         """Append the record of `cell`, once."""
@@ -142,7 +142,7 @@ def _run_folder(project: Project, environment: Environment, engine: Engine) -> I
     runs = project.state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     project.reports.mkdir(exist_ok=True)
-    for dead in runs.glob("carryover-*"):
+    for dead in (path for path in runs.glob("carryover-*") if path.is_dir()):
         with exclusive(dead.with_suffix(".lock"), wait=False) as free:
             if free:
                 engine.remove(dead.name)
@@ -175,7 +175,7 @@ def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) 
             run.record(cell.id, Outcome.NOT_RUN, "no NVIDIA GPU here")
     run.progress.planned([cell.id for cell in run.cells])
     while True:
-        _write_plan(run, there)
+        write_plan(run, there)
         before = len(run.records)
         status, killed = _one_process(run, arguments)
         _raise_for(run, status)
@@ -199,7 +199,8 @@ def _raise_for(run: Run, status: int) -> None:
         raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
 
 
-def _write_plan(run: Run, there: dict[str, list[str]]) -> None:
+def write_plan(run: Run, there: dict[str, list[str]]) -> None:
+    """What tests/recorder.py reads."""
     inside = run.engine.inside(run.folder)
     lock = inside["lock"] or str(run.project.lock(run.environment))
     plan = {
@@ -271,6 +272,7 @@ def _take(run: Run, event: dict[str, Any]) -> None:
         run.collected |= set(event["cells"])
     elif kind == "selected" and run.selected is None:
         run.selected = event["cells"]
+        run.progress.planned(run.selected)
     elif kind == "collection failed":
         run.problems.append(f"{event['where']}: {event['reason']}")
     elif kind == "started":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -32,8 +32,9 @@ def console() -> Console:
 
 
 def short(cell: str) -> str:
-    """A cell's id without the folders: what is read in a table. `-k` takes its words."""
-    return cell.rpartition("/")[2].replace("test_", "").replace(".py::", ": ").replace("_", " ")
+    """A cell's id without folders and `test_`, such as `load::loaded_models…[committed]`: -k takes any part of it."""
+    file, _, function = cell.rpartition("/")[2].partition("::")
+    return f"{file.removeprefix('test_').removesuffix('.py')}::{function.removeprefix('test_')}"
 
 
 def outcome_text(record: Record) -> str:
@@ -49,7 +50,6 @@ class Terminal(Progress):
         self.environment = environment
         self.total = self.done = 0
         self.status: Status | None = None
-        self.begun = time.monotonic()
 
     def say(self, text: str) -> None:
         """One line about what is going on."""
@@ -70,6 +70,8 @@ class Terminal(Progress):
         """A cell has its record."""
         self._stop()
         self.done += 1
+        if self.console.is_terminal and record.outcome is Outcome.PASSED:
+            return  # the table at the end has it
         reason = f"  {escape(record.reason)}" if record.reason else ""
         text = f"{self.environment} [{self.done}/{self.total}] {outcome_text(record)}  {escape(short(record.cell))}"
         self.console.print(f"{text}  [dim]{record.seconds:.1f} s[/]{reason}")
@@ -90,18 +92,31 @@ class Terminal(Progress):
         self._stop()
 
 
-def table(environment: str, engine: str, records: Sequence[Record]) -> Table:
-    """The records of one environment as a table: outcome, cell, what was measured, seconds."""
-    shown = Table(title=f"{environment} on {engine}", title_justify="left", show_edge=False, pad_edge=False)
+def table(records: Sequence[Record]) -> Table:
+    """The records of one run as a table: outcome, cell, what was measured, seconds."""
+    first = records[0]
+    title = f"{first.environment} on {first.engine}" + (f", {first.base}" if first.base else "")
+    shown = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     shown.add_column("outcome", no_wrap=True)
     shown.add_column("cell")
     shown.add_column("measured, or why")
     shown.add_column("s", justify="right")
     for record in records:
-        seen = ", ".join(f"{name} {value}" for name, value in record.details.items())
+        seen = ", ".join(
+            f"{name} {value}" for name, value in record.details.items() if name not in ("text", "artifact")
+        )
         text = "; ".join(part for part in (record.reason, seen) if part)
         shown.add_row(outcome_text(record), escape(short(record.cell)), escape(text), f"{record.seconds:.1f}")
     return shown
+
+
+def texts(records: Sequence[Record]) -> list[str]:
+    """What cells have to show beyond a figure, such as what was loaded into what; the same text once."""
+    shown: dict[str, str] = {}
+    for record in records:
+        if "text" in record.details:
+            shown.setdefault(str(record.details["text"]), short(record.cell))
+    return [f"{cell}\n{textwrap.indent(text, '  ')}" for text, cell in shown.items()]
 
 
 def verdict(records: Sequence[Record]) -> str:

@@ -51,4 +51,5 @@ def test_saver_restores_what_keras_wrote(artifact, record_property):
     with np.load(os.path.join(artifact, "golden.npz")) as golden:
         ulps = {name: checkpoints.max_ulps(outputs[name], golden["outputs_" + name]) for name in outputs}
     record_property("ulps", max(ulps.values()))
+    record_property("bound", subject.ULPS)
     assert all(distance <= subject.ULPS for distance in ulps.values()), ulps
