@@ -28,7 +28,7 @@ from matrix.environments import Environment
 from matrix.errors import BaseImageUnavailable, BuildFailed, CarryoverError, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.project import Project
-from matrix.tools import exclusive, uv
+from matrix.tools import exclusive, undisturbed, uv
 
 NAMES = ("docker", "podman", "venv")
 ANSWER_SECONDS = 20  # for a daemon to answer a question that takes milliseconds
@@ -437,15 +437,18 @@ def _run_build(
     """Run a build with its words in `log`. Raises BuildFailed or DiskFull with the line that says why."""
     with log.open("ab") as output:
         start = output.tell()
-        process = _spawn(command, output, env=environ)
+        process = None
         try:
+            with undisturbed():  # so that what was started is known, and ended
+                process = _spawn(command, output, env=environ)
             status = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             raise BuildFailed(
                 f"{environment.id} was not built within {seconds} s (CARRYOVER_BUILD_SECONDS); log: {log}"
             ) from None
         finally:
-            kill(process)
+            if process:
+                kill(process)
     if status == 0:
         return
     words = log.read_bytes()[start:].decode(errors="replace")

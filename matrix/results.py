@@ -43,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str
     cell: str
     environment: str
+    device: str
     outcome: Outcome
     reason: str
     seconds: float

@@ -20,13 +20,13 @@ from typing import Any
 import msgspec
 
 from matrix import artifacts
-from matrix.engine import Engine, Prepared, gpu_here, kill
+from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
 from matrix.plan import Cell, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results, missing
-from matrix.tools import exclusive, host
+from matrix.tools import exclusive, host, undisturbed
 
 _PYTEST_STATUSES = range(6)
 _PYTEST_USAGE = 4
@@ -63,13 +63,16 @@ class Run:
     folder: Path
     log: Path
     engine_version: str
+    gpu: bool = False
     prepared: Prepared | None = None
     cells: list[Cell] = field(default_factory=list)
     selected: list[str] | None = None
     collected: set[str] = field(default_factory=set)
+    paths: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     current: tuple[str, float] | None = None
+    heard: float = 0.0
 
     @property
     def results(self) -> Results:
@@ -90,6 +93,7 @@ class Run:
             run=self.name,
             cell=cell,
             environment=self.environment.id,
+            device="gpu" if self.gpu else "cpu",
             outcome=outcome,
             reason=reason,
             seconds=seconds,
@@ -142,24 +146,27 @@ def _run_folder(project: Project, environment: Environment, engine: Engine) -> I
     runs = project.state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     project.reports.mkdir(exist_ok=True)
-    for dead in (path for path in runs.glob("carryover-*") if path.is_dir()):
+    # Those of other engines are left to them: only they can tell whether a container is left.
+    for dead in {path.with_suffix("") for path in runs.glob(f"carryover-{engine.name}-*")}:
         with exclusive(dead.with_suffix(".lock"), wait=False) as free:
             if free:
-                engine.remove(dead.name)
+                if dead.is_dir():
+                    engine.remove(dead.name)
                 _remove(dead)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    folder = runs / f"carryover-{environment.id.replace('.', '-')}-{stamp}-{os.getpid()}"
-    with exclusive(folder.with_suffix(".lock")):
-        folder.mkdir()
-        try:
+    folder = runs / f"carryover-{engine.name}-{environment.id.replace('.', '-')}-{stamp}-{os.getpid()}"
+    try:
+        with exclusive(folder.with_suffix(".lock")):
+            folder.mkdir()
             yield folder
-        finally:
-            _remove(folder)
+    finally:
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.with_suffix(".lock").unlink(missing_ok=True)
+    with undisturbed():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _log(project: Project, name: str) -> Path:
@@ -169,9 +176,9 @@ def _log(project: Project, name: str) -> Path:
 
 
 def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
-    gpu = run.environment.device == "gpu" and gpu_here()
+    run.gpu = run.environment.device == "gpu" and gpu_here()
     for cell in run.cells:
-        if cell.needs == "gpu" and not gpu:
+        if cell.needs == "gpu" and not run.gpu:
             run.record(cell.id, Outcome.NOT_RUN, "no NVIDIA GPU here")
     run.progress.planned([cell.id for cell in run.cells])
     while True:
@@ -179,9 +186,10 @@ def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) 
         before = len(run.records)
         status, killed = _one_process(run, arguments)
         _raise_for(run, status)
-        if not killed and status in _PYTEST_STATUSES:
+        if not killed and status in _PYTEST_STATUSES and run.current is None:
             break
-        _record_crash(run, status, killed)
+        if run.current or len(run.records) == before:  # else it ended after a cell: the others are still to run
+            _record_crash(run, status, killed)
         if not _pending(run) or len(run.records) == before:
             break
     _account_for_the_rest(run, arguments)
@@ -189,8 +197,8 @@ def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) 
 
 def _raise_for(run: Run, status: int) -> None:
     """Statuses that say that no cell is to blame."""
-    if status == _PYTEST_USAGE and run.selected is None:
-        raise NothingSelected(f"pytest does not understand its arguments: {_last_words(run.log)}; log: {run.shown_log}")
+    if status in (0, _PYTEST_USAGE) and run.selected is None and not run.collected:
+        raise NothingSelected(f"pytest ran nothing with its arguments: {_last_words(run.log)}; log: {run.shown_log}")
     if status == _ENGINE_FAILED and run.engine.isolation == "container" and run.current is None:
         words = _last_words(run.log)
         hint = " (apt-get install catatonit)" if "container-init" in words else ""
@@ -218,38 +226,42 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     events.unlink(missing_ok=True)
     shutil.rmtree(run.folder / "out" / "artifacts", ignore_errors=True)
     run.current = None
+    run.heard = time.monotonic()
     killed = False
+    place = 0
+    running = None
     assert run.prepared is not None
     with run.log.open("ab") as output:
-        running = run.engine.start(run.prepared, run.folder, arguments, output)
         try:
-            place = 0
+            with undisturbed():  # so that what was started is known, and ended
+                running = run.engine.start(run.prepared, run.folder, arguments, output)
             while True:
                 status = running.process.poll()
                 place = _follow(run, events, place)
                 if status is not None:
                     return status, killed
-                if run.current and time.monotonic() - run.current[1] > run.project.limits.cell_seconds:
+                # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
+                if not killed and time.monotonic() - run.heard > run.project.limits.cell_seconds:
                     killed = True
-                    _end(run, running.process, running.name)
+                    _end(run, running)
                 time.sleep(_POLL_SECONDS)
         finally:
-            _end(run, running.process, running.name)
+            if running:
+                with undisturbed():
+                    _end(run, running)
+                    with suppress(OSError):  # a full disk, which has been told already
+                        _follow(run, events, place)  # what had finished, whatever ended this
 
 
-def _end(run: Run, process: Any, name: str) -> None:
-    """End the process and remove its container, and let no second Ctrl-C stop that."""
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        alive = process.poll() is None
-        kill(process)
-        if process.stdin:
-            process.stdin.close()
+def _end(run: Run, running: Running) -> None:
+    """End the process and remove its container."""
+    with undisturbed():
+        alive = running.process.poll() is None
+        kill(running.process)
+        if running.process.stdin:
+            running.process.stdin.close()
         if alive:
-            run.engine.remove(name)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+            run.engine.remove(running.name)
 
 
 def _follow(run: Run, events: Path, place: int) -> int:
@@ -262,7 +274,9 @@ def _follow(run: Run, events: Path, place: int) -> int:
         return place
     whole = text[: text.rfind(b"\n") + 1]
     for line in whole.splitlines():
-        _take(run, msgspec.json.decode(line))
+        with undisturbed():
+            _take(run, msgspec.json.decode(line))
+        run.heard = time.monotonic()
     return place + len(whole)
 
 
@@ -270,9 +284,10 @@ def _take(run: Run, event: dict[str, Any]) -> None:
     kind = event["event"]
     if kind == "collected":
         run.collected |= set(event["cells"])
+        run.paths = tuple(event["paths"])
     elif kind == "selected" and run.selected is None:
         run.selected = event["cells"]
-        run.progress.planned(run.selected)
+        run.progress.planned([*(record.cell for record in run.records), *run.selected])
     elif kind == "collection failed":
         run.problems.append(f"{event['where']}: {event['reason']}")
     elif kind == "started":
@@ -300,17 +315,21 @@ def _publish(run: Run, artifact: str, event: dict[str, Any]) -> None:
 
 
 def _record_crash(run: Run, status: int, killed: bool) -> None:
-    """The cell that was under way when the process ended, or the first one, if it ended before any."""
+    """The cell that was under way when the process ended, or all that are left, if it ended before any."""
     seconds = run.project.limits.cell_seconds
-    if killed and run.current:
+    if killed:
         reason = f"not done after {seconds} s (CARRYOVER_CELL_SECONDS)"
-        run.record(run.current[0], Outcome.TIMED_OUT, reason, float(seconds))
+        if run.current:
+            run.record(run.current[0], Outcome.TIMED_OUT, reason, float(seconds))
+        else:
+            for cell in _pending(run):
+                run.record(cell, Outcome.TIMED_OUT, f"before any cell began: {reason}")
         return
     number = -status if status < 0 else status - 128
     cause = f"exit status {status}"
     if 0 < number < 65:
         cause = f"{signal.Signals(number).name if number in list(signal.Signals) else number} ended the interpreter"
-        if number == signal.SIGKILL:
+        if number == signal.SIGKILL and run.engine.isolation == "container":
             cause += f"; the memory limit is {run.project.limits.memory} (CARRYOVER_MEMORY)"
     if run.current:
         cell, begun = run.current
@@ -329,8 +348,7 @@ def _pending(run: Run) -> list[str]:
 
 def _account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
     """Give every cell that was to be collected or run its record. Raises NothingSelected when that is none."""
-    paths = tuple(argument for argument in arguments if argument.startswith("tests/"))
-    scope = [cell.id for cell in run.cells if cell.id.startswith(paths or "tests/")]
+    scope = [cell.id for cell in run.cells if cell.id.startswith(run.paths or "tests/")]
     why = "; ".join(run.problems) or f"pytest did not find it; log: {run.shown_log}"
     for cell in missing(scope, run.records):
         if cell not in run.collected:

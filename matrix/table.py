@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -105,7 +106,8 @@ def table(records: Sequence[Record]) -> Table:
         seen = ", ".join(
             f"{name} {value}" for name, value in record.details.items() if name not in ("text", "artifact")
         )
-        text = "; ".join(part for part in (record.reason, seen) if part)
+        where = "on the CPU" if on_the_wrong_device(record) else ""
+        text = "; ".join(part for part in (record.reason, seen, where) if part)
         shown.add_row(outcome_text(record), escape(short(record.cell)), escape(text), f"{record.seconds:.1f}")
     return shown
 
@@ -119,7 +121,16 @@ def texts(records: Sequence[Record]) -> list[str]:
     return [f"{cell}\n{textwrap.indent(text, '  ')}" for text, cell in shown.items()]
 
 
+def on_the_wrong_device(record: Record) -> bool:
+    """Whether a cell of a GPU environment ran, but on the CPU: that says nothing about the GPU."""
+    return record.environment.startswith("gpu") and record.device == "cpu" and record.outcome is not Outcome.NOT_RUN
+
+
 def verdict(records: Sequence[Record]) -> str:
     """`12 passed, 1 failed`: every outcome that there is, counted."""
-    counts = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
-    return ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count) or "no cell ran"
+    counts = Counter(
+        record.outcome.value + (" on the CPU" if on_the_wrong_device(record) else "") for record in records
+    )
+    order = [outcome.value for outcome in Outcome]
+    named = sorted(counts, key=lambda name: order.index(name.removesuffix(" on the CPU")))
+    return ", ".join(f"{counts[name]} {name}" for name in named) or "no cell ran"
