@@ -34,13 +34,13 @@ def undisturbed() -> Iterator[None]:
         yield  # Python handles signals in the main thread alone
         return
     held: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda came, frame: held.append(came)) for number in numbers}
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    before = {stop: signal.signal(stop, lambda number, frame: held.append(number)) for stop in stopping}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
         for number in held[:1]:
             signal.raise_signal(number)
 

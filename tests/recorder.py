@@ -11,6 +11,7 @@ Standard library and pytest only, Python 3.7+: this runs in every environment.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -50,11 +51,14 @@ class Recorder:
         self.passed, self.finished = set(), set()
 
     def write(self, event, **fields):
-        """Append one event in one write."""
+        """Append one event in one write. What is not UTF-8, as names of files may be, becomes a question mark."""
+        line = (json.dumps(dict(fields, event=event), ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
-            os.write(self.file, (json.dumps(dict(fields, event=event)) + "\n").encode())
+            if os.write(self.file, line) == len(line):
+                return
         except OSError:
-            os._exit(NO_SPACE)
+            pass
+        os._exit(NO_SPACE)
 
     def pytest_generate_tests(self, metafunc):
         """One cell for each artifact of the kind that a test's `consumes` mark names."""
@@ -67,7 +71,8 @@ class Recorder:
     def pytest_collection_modifyitems(self, config, items):
         """Keep what is planned here and not done yet; say what was collected, so that nothing can vanish unseen."""
         planned, done = set(self.plan["cells"]), set(self.plan["done"])
-        self.write("collected", cells=[item.nodeid for item in items if item.nodeid in planned])
+        cells = [item.nodeid for item in items if item.nodeid in planned]
+        self.write("collected", cells=cells, paths=[node_id(path, config) for path in config.args])
         items[:] = [item for item in items if item.nodeid in planned - done]
         order = {cell: place for place, cell in enumerate(self.plan["cells"])}
         items.sort(key=lambda item: order[item.nodeid])
@@ -78,9 +83,12 @@ class Recorder:
         self.write("selected", cells=self.selected)
 
     def pytest_collectreport(self, report):
-        """A test module that cannot be imported."""
+        """A test module that cannot be imported, or that says that it is not for here."""
         if report.failed:
             self.write("collection failed", where=report.nodeid, reason=last_line(report))
+        elif report.skipped:
+            cells = [cell for cell in self.plan["cells"] if cell.startswith(report.nodeid + "::")]
+            self.write("stopped", reason=skip_reason(report), cells=cells)
 
     def pytest_runtest_logstart(self, nodeid):
         """A cell begins."""
@@ -99,8 +107,7 @@ class Recorder:
             if report.nodeid in self.passed:
                 self.finish(item, "passed", "")
         elif report.skipped:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            reason = reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
+            reason = skip_reason(report)
             unsupported = reason.startswith("unsupported: ")
             self.finish(item, "unsupported" if unsupported else "not run", reason.replace("unsupported: ", "", 1))
         else:
@@ -115,7 +122,7 @@ class Recorder:
             outcome=outcome,
             reason=reason,
             seconds=round(time.time() - self.started[item.nodeid], 3),
-            details=dict(item.user_properties),
+            details={str(name): plain(value) for name, value in item.user_properties},
             versions=versions(),
         )
 
@@ -124,6 +131,25 @@ class Recorder:
         reason = getattr(session, "shouldfail", False) or getattr(session, "shouldstop", False)
         if reason:
             self.write("stopped", reason=str(reason), cells=[c for c in self.selected if c not in self.finished])
+
+
+def plain(value):
+    """A property as a record can hold it: JSON knows no NaN, and a table shows no list."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def node_id(path, config):
+    """An argument of pytest, such as ./tests/environment/, as the beginning of the ids that it selects."""
+    file, colons, rest = str(path).partition("::")
+    return os.path.relpath(file, str(config.rootdir)).replace(os.sep, "/") + colons + rest
+
+
+def skip_reason(report):
+    """Why a test or a module was skipped."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
 
 
 def last_line(report):
@@ -151,9 +177,8 @@ def main(arguments):
     """Run pytest with the recorder; its exit status is pytest's."""
     leave_with_the_host()
     out, rest = arguments[0], arguments[1:]
-    if not any(argument.startswith("tests/") for argument in rest):
-        rest = ["tests/environment", "tests/compatibility"] + rest
     always = ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    always += ["-o", "testpaths=tests/environment tests/compatibility"]  # for when no path is given
     return pytest.main(always + rest, plugins=[Recorder(out)])
 
 
