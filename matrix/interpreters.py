@@ -11,6 +11,7 @@ from pathlib import Path
 from matrix.errors import InterpreterMissing
 from matrix.tools import uv
 
+_FETCH_SECONDS = 120
 _PROBE = "import sys, platform; print(platform.python_implementation(), '%d.%d' % sys.version_info[:2])"
 
 
@@ -61,19 +62,32 @@ def find(python: str) -> Path | None:
     return next((path.resolve() for path in candidates(python) if _is(path, python)), None)
 
 
-def require(python: str, fetch: bool = True) -> Path:
+def _fetch(python: str) -> str:
+    """Let uv install CPython `python`; returns why it could not, if it could not."""
+    command = [uv(), "python", "install", "--quiet", "--no-bin", python]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"not done after {_FETCH_SECONDS} s"
+    return " ".join(done.stderr.split())[-200:] or "nothing was installed"
+
+
+def require(python: str) -> Path:
     """CPython `python`, fetched by uv where it is not here. Raises InterpreterMissing, saying how to get it."""
     found = find(python)
-    if found is None and fetch:
-        done = subprocess.run(
-            [uv(), "python", "install", "--quiet", "--no-bin", python], capture_output=True, text=True, check=False
-        )
-        found = find(python)
-        why = done.stderr.strip().splitlines()[-1:] or ["nothing was installed"]
-    if found is None:
-        tried = f"; uv could not fetch it ({why[0].strip()})" if fetch else ""
-        raise InterpreterMissing(
-            f"CPython {python} is not here: not on PATH, nor among uv's or pyenv's versions{tried}. "
-            f"Get it with `uv python install {python}` or `pyenv install {python}`, or use a container engine"
-        )
-    return found
+    if found is not None:
+        return found
+    command = [uv(), "python", "install", "--no-bin", "--no-progress", python]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = find(python)
+    if found is not None:
+        return found
+    words = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+    offered = "No download found" not in done.stderr
+    ways = [f"`uv python install {python}`"] if offered else []
+    ways += [f"`pyenv install {python}`", "a container engine (docker or podman)"]
+    raise InterpreterMissing(
+        f"CPython {python} is not here: not on PATH, nor among uv's or pyenv's versions, and uv "
+        + (f"could not fetch it ({words[-1][:160]})" if offered else "does not offer it")
+        + f"; what helps: {', or '.join(ways)}"
+    )

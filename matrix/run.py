@@ -366,5 +366,5 @@ def _account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
 
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
+    errors = [line for line in lines if "error:" in line.lower()]
     return (errors or lines or ["it said nothing"])[-1][:300]
