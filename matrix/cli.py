@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -182,6 +183,8 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status. Never raises: an error is one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in step with stderr, where nox and the errors go, in a log too
     options = _parser().parse_args(_engine_first(sys.argv[1:] if arguments is None else arguments))
     try:
         with _sigterm_as_interrupt():
