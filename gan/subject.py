@@ -72,7 +72,9 @@ def train_static_graph(settings=LEARNING, prefix=None):
         losses = gan.train(session)
         after = _distance(lambda z: session.run(gan.fake, {gan.z: z}))
         if prefix is not None:
-            gan.saver.save(session, str(prefix))
+            gan.saver.save(session, str(prefix), write_meta_graph=False)
+            with open(str(prefix) + ".meta", "wb") as file:  # as the Saver writes it, but in the same order every time
+                file.write(gan.saver.export_meta_graph().SerializeToString(deterministic=True))
         return Training(losses, before, after), _outputs(gan, session)
 
 
