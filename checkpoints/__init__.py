@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import CheckpointError, MappingError
     from .keras_models import model_variables
     from .open import open_checkpoint
-    from .plan import Ignore, Plan, Row, Rule
+    from .plan import Ignore, Layer, Plan, Row, Rule
     from .planner import make_plan
     from .roles import Role, infer_roles
     from .saver import write_saver
@@ -31,6 +31,7 @@ _HOMES = {
     "Checkpoint": "checkpoint",
     "CheckpointError": "errors",
     "Ignore": "plan",
+    "Layer": "plan",
     "MappingError": "errors",
     "Plan": "plan",
     "Role": "roles",
@@ -51,6 +52,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Ignore",
+    "Layer",
     "MappingError",
     "Plan",
     "Role",

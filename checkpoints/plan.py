@@ -33,14 +33,27 @@ class Ignore(NamedTuple):
     reason: str
 
 
-AnyRule = Union[Rule, Ignore]
+class Layer(NamedTuple):
+    """Whole layers: scopes that match `pattern` go to the model's layer `target` (a template, as in `Rule`).
+
+    `layout` names an entry of `checkpoints.layouts.CATALOGUE`, with options behind a colon (`lstm:forget_bias=0.0`);
+    without one, the first that fits is taken.
+    """
+
+    pattern: str
+    target: str
+    layout: str = ""
+
+
+AnyRule = Union[Rule, Ignore, Layer]
 
 
 class Row(NamedTuple):
     """What happens to one tensor (or one part of it), and why.
 
-    `action` is "load" or "ignore"; `dtype` is the type to cast to, None if it stays. Shapes and types of both sides
-    are kept so that a plan can be checked against what it is run on, and inverted without either.
+    `action` is "load", "ignore", or "fill" for a target that gets a constant and has no source; `dtype` is the type to
+    cast to, None if it stays. Shapes and types of both sides are kept so that a plan can be checked against what it is
+    run on, and inverted without either.
     """
 
     source: str
@@ -68,6 +81,10 @@ class Plan(NamedTuple):
         """The rows that carry something over."""
         return tuple(row for row in self.rows if row.action == "load")
 
+    def assigned(self) -> tuple[Row, ...]:
+        """The rows that give a target something: what is loaded and what is filled."""
+        return tuple(row for row in self.rows if row.action != "ignore")
+
     def inverse(self) -> Plan:
         """The plan that leads back. What was ignored has no way back and is left out."""
         rows = [_swap(row) for row in self.loads()]
@@ -81,8 +98,8 @@ class Plan(NamedTuple):
             dtype = row.source_dtype if kept else f"{row.source_dtype} as {row.dtype}"
             shape = "x".join(str(extent) for extent in row.source_shape) or "scalar"
             why = row.reason if row.transform == "identity" else f"{row.reason} [{row.transform}]"
-            arrow = "->" if row.action == "load" else "--"
-            lines.append((row.source, shape, dtype, arrow, row.target or "", why))
+            arrow = "--" if row.action == "ignore" else "->"
+            lines.append((row.source or "(none)", shape, dtype, arrow, row.target or "", why))
         loaded = len(self.loads())
         count = f"{loaded} loaded, {len(self.rows) - loaded} left"
         return align(lines, width) + "\n" + count
@@ -133,8 +150,8 @@ def _parse_row(data: Any, place: int) -> Row:
         values[key] = tuple(shape)
     _check_texts(values, where)
     row = Row(**values)
-    if row.action not in ("load", "ignore") or (row.action == "load") != (row.target is not None):
-        raise CheckpointError(f'{where}: action must be "load" with a target or "ignore" without')
+    if row.action not in ("load", "fill", "ignore") or (row.action != "ignore") != (row.target is not None):
+        raise CheckpointError(f'{where}: action must be "load" or "fill" with a target, or "ignore" without')
     return row
 
 
@@ -150,9 +167,9 @@ def _check_texts(values: dict[str, Any], where: str) -> None:
 
 
 def group_by_target(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """The rows that load, by what they load into, in the order of first appearance."""
+    """The rows that load or fill, by what they do it to, in the order of first appearance."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row.action == "load" and row.target is not None:
+        if row.action in ("load", "fill") and row.target is not None:
             groups.setdefault(row.target, []).append(row)
     return groups

@@ -1,4 +1,4 @@
-"""Making a plan: the names of a checkpoint against the variables of a model, by rules and by what names tell."""
+"""Making a plan: the names of a checkpoint against the variables of a model, by rules and by structure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Mapping, NamedTuple, Pattern, Sequence
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .errors import CheckpointError, MappingError
-from .nearest import nearest
-from .plan import AnyRule, Ignore, Plan, Row, Rule, group_by_target
-from .roles import Role, infer_roles
-from .slices import check_tiling
-from .transforms import Box, Piece, pieces_of, whole
-from .wire import WireError
+from .inference import Group, find_candidates, fit, group_sources, group_targets, named_layout, refusal
+from .objects import VALUE, object_names
+from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
+from .problems import Problems
+from .roles import infer_roles
+from .settle import Choice, settle
+from .transforms import whole
 
 
 class Target(NamedTuple):
@@ -41,222 +42,213 @@ def _shape_of(name: str, variable: Any) -> tuple[int, ...]:
         raise CheckpointError(f"model variable {name}: its shape {variable.shape} is not known") from None
 
 
-def make_plan(checkpoint: Checkpoint, targets: Mapping[str, Any], rules: Sequence[AnyRule] = ()) -> Plan:
+def make_plan(
+    checkpoint: Checkpoint,
+    targets: Mapping[str, Any],
+    rules: Sequence[AnyRule] = (),
+    infer: bool = False,
+    averages: str | None = None,
+) -> Plan:
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
-    Rules come first, in their order. What none of them mentions goes to the target of the same name if there is one,
-    and is left in the file if it is a slot of a variable in the file, a counter or bookkeeping. Nothing else is
-    guessed. Raises MappingError with every problem there is: sources without a place, targets without a value, targets
-    with two, shapes and types that differ.
+    Rules come first, in their order. What none of them mentions goes where its name and shape are those of a variable,
+    and with `infer` also where structure leaves one place for its layer. Slots of variables in the file, counters and
+    bookkeeping are left in it. Where a file holds moving averages, `averages` says what to take: the "raw" variables or
+    their "shadow".
+
+    Raises MappingError with every problem there is: sources without a place, targets without a value or with two,
+    alternatives that fit equally well, layers no Keras layer can hold, shapes and types that differ.
     """
-    return _Planner(checkpoint, describe_targets(targets), rules).plan()
+    if averages not in (None, "raw", "shadow"):
+        raise ValueError(f'averages must be "raw" or "shadow", not {averages!r}')
+    return _Planner(checkpoint, describe_targets(targets), rules, averages).plan(infer)
 
 
 class _Planner:
-    def __init__(self, checkpoint: Checkpoint, targets: dict[str, Target], rules: Sequence[AnyRule]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, targets: dict[str, Target], rules: Sequence[AnyRule], averages: str | None
+    ) -> None:
         self._path = checkpoint.path
         self._tensors = checkpoint.tensors
         self._targets = targets
         self._rules = [(rule, _compile(rule)) for rule in rules]
-        self._roles = infer_roles(checkpoint.tensors)
-        self._problems: list[str] = []
-        self._used = [False] * len(self._rules)
+        self._names = object_names(checkpoint)
+        self._roles = infer_roles(checkpoint.tensors, self._names)
+        self._averages = averages
+        self._problems = Problems(checkpoint.path, targets, self._roles)
+        self._rows: list[Row] = []
+        self._open: dict[str, TensorInfo] = {}
 
-    def plan(self) -> Plan:
-        """Runs the rules over every tensor, then checks the result as a whole."""
-        rows: list[Row] = []
-        unmapped: list[TensorInfo] = []
+    def plan(self, infer: bool) -> Plan:
+        """Rules, then names and roles, then structure; at last the result is checked as a whole."""
         for info in self._tensors.values():
-            found = self._by_rules(info) or self._by_name_or_role(info)
-            rows.extend(found)
+            found = self._by_rules(info)
+            self._rows += found
             if not found:
-                unmapped.append(info)
-        groups = group_by_target(rows)
-        self._check_sources(rows)
-        missing = self._check_targets(groups)
-        self._report_unmapped(unmapped, missing)
-        self._report_missing(missing, unmapped)
-        self._report_unused()
-        if self._problems:
-            raise MappingError(self._problems, f"{self._path} does not map onto the model")
-        return Plan(tuple(rows))
+                self._open[info.name] = info
+        self._by_layer_rules()
+        self._by_role()
+        self._by_averages()
+        self._by_name()
+        if infer:
+            self._by_structure()
+        self._problems.check(self._rows, list(self._open.values()))
+        if self._problems.found:
+            raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
+        return Plan(tuple(sorted(self._rows, key=lambda row: (row.source, row.target or ""))))
+
+    def _free(self) -> dict[str, Target]:
+        taken = group_by_target(self._rows)
+        return {name: target for name, target in self._targets.items() if name not in taken}
+
+    def _label(self, info: TensorInfo) -> str:
+        """The name to go by: an object's own name rather than the path to it."""
+        name = self._names.get(info.name, info.name)
+        return name[: -len(VALUE)] if name.endswith(VALUE) else name
+
+    def _take(self, rows: Sequence[Row], why: str) -> None:
+        for row in rows:
+            self._problems.check_dtype(row)
+            self._rows.append(row._replace(reason=why))
+            self._open.pop(row.source, None)
 
     def _by_rules(self, info: TensorInfo) -> list[Row]:
         rows: list[Row] = []
-        for place, (rule, pattern) in enumerate(self._rules):
-            match = pattern.fullmatch(info.name)
+        for rule, pattern in self._rules:
+            match = None if isinstance(rule, Layer) else pattern.fullmatch(info.name)
             if match is None:
                 continue
-            self._used[place] = True
+            self._problems.used.add(rule.pattern)
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
-            row, partial = self._apply(info, rule, match.expand(rule.target))
-            rows.append(row)
-            if not partial:
-                return rows
+            if isinstance(rule, Rule):
+                row, partial = self._apply(info, rule, match.expand(rule.target))
+                rows.append(row)
+                if not partial:
+                    return rows
         return rows
 
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""
-        reason = f"rule {rule.pattern}"
         target = self._targets.get(name)
-        row = Row(info.name, name, "load", rule.transform, rule.dtype, reason, info.shape, info.dtype)
+        row = Row(info.name, name, "load", rule.transform, rule.dtype, f"rule {rule.pattern}", info.shape, info.dtype)
         if target is None:
-            near = nearest(name, {key: value.shape for key, value in self._targets.items()}, info.shape)
-            self._problems.append(
-                f"{info.name} goes to {name} by {rule.pattern!r}, which the model does not have{_list_near(near)}"
-            )
+            self._problems.no_target(row)
             return row._replace(action="missing"), False
         row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
-        self._check_dtype(row)
-        pieces = self._pieces(row, report=True)
+        self._problems.check_dtype(row)
+        pieces = self._problems.pieces(row)
         return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
 
-    def _by_name_or_role(self, info: TensorInfo) -> list[Row]:
-        role = self._roles[info.name]
-        target = self._targets.get(info.name)
-        if target is not None:
-            row = Row(info.name, info.name, "load", "identity", None, "the same name", info.shape, info.dtype)
-            row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
-            self._check_dtype(row)
-            self._pieces(row, report=True)
-            return [row]
-        if role.kind != "variable" and role.kind != "shadow":
-            return [_ignored(info, _why_left(role))]
-        return []
-
-    def _check_dtype(self, row: Row) -> None:
-        have = row.dtype or row.source_dtype
-        if have == row.target_dtype:
-            return
-        settle = Rule(re.escape(row.source), row.target or "", row.transform, row.target_dtype)
-        told = f"{row.dtype} by its rule" if row.dtype else f"{row.source_dtype} in the file"
-        self._problems.append(
-            f"{row.source} is {told}, but {row.target_dtype} in the model ({row.target})\n{show(settle)}"
-        )
-
-    def _pieces(self, row: Row, report: bool = False) -> list[Piece]:
-        try:
-            return pieces_of(row.transform, row.source_shape, row.target_shape)
-        except ValueError as error:
-            if report:
-                sides = f"{row.source} {list(row.source_shape)} does not fit {row.target} {list(row.target_shape)}"
-                self._problems.append(f"{sides} by {row.transform}: {error}")
-            return []
-
-    def _check_sources(self, rows: Sequence[Row]) -> None:
-        """Transforms that take a part of a tensor must take all of it together, each part once."""
-        parts: dict[str, list[Row]] = {}
-        for row in rows:
-            if row.action == "load":
-                parts.setdefault(row.source, []).append(row)
-        for name, group in parts.items():
-            boxes: list[Box] = [piece.source for row in group for piece in self._pieces(row)]
-            problem = _tiling(boxes, group[0].source_shape)
-            if boxes and problem and all(self._pieces(row) for row in group):
-                used = ", ".join(f"{row.transform} to {row.target}" for row in group)
-                self._problems.append(f"{name} is not carried over whole and once ({used}): {problem}")
-
-    def _check_targets(self, groups: dict[str, list[Row]]) -> list[str]:
-        """Reports collisions and gaps; returns the targets that get nothing at all."""
-        for name, group in groups.items():
-            boxes: list[Box] = [piece.target for row in group for piece in self._pieces(row)]
-            problem = _tiling(boxes, group[0].target_shape)
-            if not boxes or not problem or not all(self._pieces(row) for row in group):
+    def _by_layer_rules(self) -> None:
+        """Rules for whole layers, over what rules for single tensors left."""
+        for rule, pattern in self._rules:
+            if not isinstance(rule, Layer):
                 continue
-            sources = " and ".join(row.source for row in group)
-            if len(group) == 1:
-                self._problems.append(f"{name} is only partly assigned, by {sources}: {problem}")
+            try:
+                layouts = [named_layout(rule.layout)] if rule.layout else None
+            except ValueError as error:
+                self._problems.add(f"rule {rule.pattern!r}: {error}")
                 continue
-            settle = ["or ".ljust(3) + show(Ignore(re.escape(row.source), "why it stays")) for row in group]
-            self._problems.append(
-                "collision: {} is assigned by {} ({})\n{}".format(name, sources, problem, "\n".join(settle)[3:])
-            )
-        return [name for name in self._targets if name not in groups]
+            labels = {self._label(info): info for info in self._open.values()}
+            groups = group_sources(labels, layouts) if layouts else group_sources(labels)
+            layers = group_targets(self._free())
+            tried: dict[str, list[str]] = {}
+            for group in groups:
+                match = pattern.fullmatch(group.scope)
+                if match is None or not all(info.name in self._open for info in group.leaves.values()):
+                    continue
+                self._problems.used.add(rule.pattern)
+                path = match.expand(rule.target)
+                rows, why = fit(group, path, layers.get(path, {})) if path in layers else ((), f"no layer {path}")
+                tried.setdefault(group.scope, []).append(f"{group.layout.name}: {refusal(group) or why}")
+                if rows and not refusal(group):
+                    self._take(rows, f"rule {rule.pattern}, layout {group.layout.name}")
+                    tried[group.scope] = []
+            for scope, reasons in tried.items():
+                if reasons:
+                    self._problems.add("rule {!r} does not fit {}: {}".format(rule.pattern, scope, "; ".join(reasons)))
 
-    def _report_unmapped(self, unmapped: Sequence[TensorInfo], missing: Sequence[str]) -> None:
-        free = {name: self._targets[name].shape for name in missing}
-        for info in unmapped:
-            near = nearest(info.name, free, info.shape)
-            fits = [name for name in near if free[name] == info.shape]
-            settle = show(Rule(re.escape(info.name), fits[0])) + "\nor " if fits else ""
-            settle += show(Ignore(re.escape(info.name), "why it stays"))
-            role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
-            head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
-            self._problems.append(f"{head}{_list_near(near)}\n{settle}")
+    def _by_role(self) -> None:
+        for info in list(self._open.values()):
+            role = self._roles[info.name]
+            if role.kind not in ("variable", "shadow"):
+                self._rows.append(_ignored(info, str(role)))
+                del self._open[info.name]
 
-    def _report_missing(self, missing: Sequence[str], unmapped: Sequence[TensorInfo]) -> None:
-        free = {info.name: info.shape for info in unmapped}
-        for name in missing:
-            target = self._targets[name]
-            near = nearest(name, free, target.shape)
-            fits = [source for source in near if free[source] == target.shape]
-            settle = "\n" + show(Rule(re.escape(fits[0]), name)) if fits else ""
-            self._problems.append(
-                f"{name} {list(target.shape)} {target.dtype} of the model gets no value{_list_near(near)}{settle}"
-            )
+    def _by_averages(self) -> None:
+        """Where there are shadows of variables, the user's word decides which of the two is taken."""
+        pairs = [
+            (info, self._roles[info.name].of) for info in self._open.values() if self._roles[info.name].kind == "shadow"
+        ]
+        if pairs and self._averages is None:
+            self._problems.no_choice([info.name for info, _ in pairs])
+        for shadow, name in pairs:
+            del self._open[shadow.name]
+            raw = self._tensors[name]
+            if self._averages == "shadow" and name in self._open:
+                # The shadow stands under the variable's name from here on; rows name it by its own.
+                self._open[name] = shadow
+                self._rows.append(_ignored(raw, f"its moving average {shadow.name} is taken instead"))
+            else:
+                self._rows.append(_ignored(shadow, f"{self._roles[shadow.name]}; the variable itself is taken"))
 
-    def _report_unused(self) -> None:
-        # A rule that matches nothing is only worth a word where something else is wrong: catalogues of rules are
-        # written for many files.
-        if not self._problems:
-            return
-        unused = [rule.pattern for (rule, _), used in zip(self._rules, self._used) if not used]
-        if unused:
-            self._problems.append("these rules match nothing in the file: {}".format(", ".join(unused)))
+    def _by_name(self) -> None:
+        free = self._free()
+        for key, info in list(self._open.items()):
+            label = key if key != info.name else self._label(info)
+            target = free.get(label)
+            if target is not None and target.shape == info.shape:
+                row = Row(info.name, label, "load", "identity", None, "", info.shape, info.dtype)
+                self._take([row._replace(target_shape=target.shape, target_dtype=target.dtype)], "the same name")
+                self._open.pop(key, None)
+
+    def _by_structure(self) -> None:
+        labels = {key if key != info.name else self._label(info): info for key, info in self._open.items()}
+        groups = group_sources(labels)
+        chosen, left = settle(find_candidates(groups, group_targets(self._free())))
+        self._choose(chosen)
+        chosen, more = settle(self._single_candidates(labels, left))
+        self._choose(chosen)
+        self._problems.ambiguous([*left, *more])
+        self._problems.refused([group for group in groups if self._is_open(group)])
+
+    def _is_open(self, group: Group) -> bool:
+        return all(info.name in self._open for info in group.leaves.values())
+
+    def _choose(self, chosen: Sequence[Choice]) -> None:
+        for choice in chosen:
+            candidate = choice.candidate
+            note = f"; {candidate.layout.note}" if candidate.layout.note else ""
+            self._take(candidate.rows, f"{choice.why} [{candidate.layout.name}{note}]")
+            for row in candidate.rows:
+                for key in [key for key, info in self._open.items() if info.name == row.source]:
+                    del self._open[key]
+
+    def _single_candidates(self, labels: Mapping[str, TensorInfo], left: Sequence[Any]) -> list[Any]:
+        """Single variables for what belongs to no layer that the catalogue knows: the same shape and type."""
+        from .inference import single_candidates
+
+        busy: set[str] = set().union(*(candidate.sources() for candidate in left)) if left else set()
+        paths = {row.target for candidate in left for row in candidate.rows}
+        open_names = {info.name for info in self._open.values()}
+        sources = {label: info for label, info in labels.items() if info.name in open_names and info.name not in busy}
+        return single_candidates(sources, {name: target for name, target in self._free().items() if name not in paths})
 
 
 def _compile(rule: AnyRule) -> Pattern[str]:
     try:
         pattern = re.compile(rule.pattern)
-        if isinstance(rule, Rule):
+        if not isinstance(rule, Ignore):
             # Finds a reference to a group that the pattern lacks before any tensor is looked at.
             re.sub(pattern, rule.target, "")
-            _check_template(pattern, rule.target)
+            for reference in re.findall(r"\\(\d+)", rule.target):
+                if int(reference) > pattern.groups:
+                    raise re.error(f"the target refers to group {reference}, the pattern has {pattern.groups}")
     except (re.error, IndexError) as error:
         raise CheckpointError(f"rule {rule.pattern!r}: {error}") from None
     return pattern
 
 
-def _check_template(pattern: Pattern[str], template: str) -> None:
-    for reference in re.findall(r"\\(\d+)", template):
-        if int(reference) > pattern.groups:
-            raise re.error(f"the target refers to group {reference}, the pattern has {pattern.groups}")
-
-
-def _tiling(boxes: Sequence[Box], shape: tuple[int, ...]) -> str | None:
-    try:
-        check_tiling(boxes, shape)
-    except WireError as error:
-        return str(error).replace("its slices", "the parts")
-    return None
-
-
 def _ignored(info: TensorInfo, reason: str) -> Row:
     return Row(info.name, None, "ignore", "identity", None, reason, info.shape, info.dtype)
-
-
-def _why_left(role: Role) -> str:
-    return str(role)
-
-
-def _list_near(names: Sequence[str]) -> str:
-    return "; nearest: {}".format(", ".join(names)) if names else ""
-
-
-def show(rule: AnyRule) -> str:
-    """`rule` as Python source, defaults left out, ready to paste."""
-    if isinstance(rule, Ignore):
-        return f"Ignore({_raw(rule.pattern)}, {_raw(rule.reason)})"
-    text = "Rule({}, {}".format(_raw(rule.pattern), _raw(rule.target.replace("\\", "\\\\")))
-    if rule.transform != "identity":
-        text += f", transform={_raw(rule.transform)}"
-    if rule.dtype is not None:
-        text += f", dtype={_raw(rule.dtype)}"
-    return text + ")"
-
-
-def _raw(text: str) -> str:
-    if "\\" in text and '"' not in text and not text.endswith("\\"):
-        return f'r"{text}"'
-    return f'"{text}"' if '"' not in text and "\\" not in text and text.isprintable() else repr(text)

@@ -11,6 +11,7 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
+from .objects import VALUE
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "adadelta": ("accum", "accum_update"),
@@ -25,11 +26,17 @@ SLOTS: dict[str, tuple[str, ...]] = {
 _SHADOW = "ExponentialMovingAverage"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
 _POWER = re.compile(r"beta[12]_power(_\d+)?")
+_OBJECT_SLOT = re.compile(
+    r"(?P<optimizer>[^/]+)/(?:(?P<slot>[mv]|momentum|velocity|accumulator)/)?(?P<of>.+?)(?:_(?P<state>momentum|velocity))?"
+)
 _STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
 
 
 class Role(NamedTuple):
-    """`kind` is variable, slot, shadow, counter, string or bookkeeping; slots and shadows say `of` which variable."""
+    """What a tensor is, and where it is a slot or a shadow, `of` which variable.
+
+    `kind` is variable, slot, shadow, counter, hyperparameter, string or bookkeeping.
+    """
 
     kind: str
     of: str = ""
@@ -46,18 +53,21 @@ class Role(NamedTuple):
         return self.kind
 
 
-def infer_roles(tensors: Mapping[str, TensorInfo]) -> dict[str, Role]:
-    """The role of every tensor, by name."""
-    return {name: _infer(info, tensors) for name, info in tensors.items()}
+def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | None = None) -> dict[str, Role]:
+    """The role of every tensor, by name. `names` gives the full names of an object-based checkpoint's tensors."""
+    names = names or {}
+    return {name: _infer(info, tensors, names.get(name, "")) for name, info in tensors.items()}
 
 
-def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> Role:
+def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) -> Role:
     name = info.name
     if any(mark in name for mark in _BOOKKEEPING):
         return Role("bookkeeping")
     if info.dtype in ("string", "variant", "resource"):
         return Role("string" if info.dtype == "string" else "bookkeeping")
-    last = name.replace("/.ATTRIBUTES/VARIABLE_VALUE", "").rpartition("/")[2]
+    if name.endswith(VALUE):
+        return _infer_object(info, full_name)
+    last = name.rpartition("/")[2]
     if not info.shape:
         if _POWER.fullmatch(last):
             return Role("counter", optimizer=f"power of Adam's {last[:5]}")
@@ -66,6 +76,29 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> Role:
     owner = _owner(info, tensors)
     if owner is not None:
         return _slot_role(last, owner, tensors)
+    return Role("variable")
+
+
+def _infer_object(info: TensorInfo, full_name: str) -> Role:
+    """The role of a tensor of an object-based checkpoint, by the path through the objects."""
+    path = info.name[: -len(VALUE)]
+    owner, _, slot = path.partition("/.OPTIMIZER_SLOT/")
+    if slot:
+        return Role("slot", owner + VALUE, slot.rpartition("/")[2], slot.rpartition("/")[0])
+    last = path.rpartition("/")[2].lstrip("_")
+    if _STEP.fullmatch(last) and info.dtype in ("int64", "int32") and not info.shape:
+        return Role("counter")
+    parts = path.split("/")
+    if "optimizer" in parts[:-1] and "_trainable_variables" not in parts:
+        if "_variables" in parts:
+            match = _OBJECT_SLOT.fullmatch(full_name)
+            if match is None:
+                return Role("slot", "a variable", "state", "optimizer")
+            slot = match.group("slot") or match.group("state") or "state"
+            return Role("slot", match.group("of"), slot, match.group("optimizer"))
+        return Role("hyperparameter", optimizer="optimizer")
+    if "keras_api" in parts or "metrics" in parts:
+        return Role("bookkeeping")
     return Role("variable")
 
 

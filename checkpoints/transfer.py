@@ -91,12 +91,12 @@ def _assemble(rows: Sequence[Row], read: Callable[[str], np.ndarray[Any, Any]], 
     first = rows[0]
     values: list[np.ndarray[Any, Any]] = []
     for row in rows:
-        value = read(row.source)
+        value = read(row.source) if row.action == "load" else np.empty(0, dtypes.numpy_dtype(row.target_dtype))
         try:
             values.append(dtypes.cast(value, row.target_dtype) if row.dtype else value)
         except TypeError as error:
             raise CheckpointError(f"{row.source}: {error}") from None
-    if len(rows) == 1 and first.transform == "identity":
+    if len(rows) == 1 and first.action == "load" and first.transform == "identity":
         return values[0]
     target = np.empty(first.target_shape, dtypes.numpy_dtype(first.target_dtype))
     for row, value in zip(rows, values):

@@ -18,17 +18,20 @@ Box = Tuple[Tuple[int, int], ...]
 
 
 class Piece(NamedTuple):
-    """A box of the source that becomes a box of the target: permuted by `axes`, reshaped, then `add` added."""
+    """A box of the source that becomes a box of the target: permuted by `axes`, reshaped, then `add` added.
 
-    source: Box
+    Where `source` is None, the box of the target is filled with `add`: what the model has and the file has not.
+    """
+
+    source: Box | None
     target: Box
     axes: tuple[int, ...] | None = None
     add: float = 0.0
 
 
-Pieces = Callable[[Shape, Shape], List[Piece]]
+Pieces = Callable[..., List[Piece]]
 REGISTRY: dict[str, Pieces] = {}
-"""Transforms by name. Each takes the source's and the target's shape and raises ValueError if they do not fit."""
+"""Transforms by name: (source shape, target shape, **options) to pieces; ValueError if the shapes do not fit."""
 
 
 def register(name: str) -> Callable[[Pieces], Pieces]:
@@ -42,11 +45,33 @@ def register(name: str) -> Callable[[Pieces], Pieces]:
 
 
 def pieces_of(name: str, source: Shape, target: Shape) -> list[Piece]:
-    """The pieces of the transform `name` between these shapes; ValueError if unknown, or if they do not fit."""
-    pieces = REGISTRY.get(name)
+    """The pieces of the transform `name` between these shapes; ValueError if unknown, or if they do not fit.
+
+    Options follow the name: `lstm.bias:forget_bias=0.0`.
+    """
+    # The catalogue enters its transforms as it is imported.
+    from . import layouts  # noqa: F401
+
+    plain, _, tail = name.partition(":")
+    pieces = REGISTRY.get(plain)
     if pieces is None:
-        raise ValueError("unknown transform {!r}; there are {}".format(name, ", ".join(sorted(REGISTRY))))
-    return pieces(source, target)
+        raise ValueError("unknown transform {!r}; there are {}".format(plain, ", ".join(sorted(REGISTRY))))
+    options = _options(name, tail)
+    try:
+        return pieces(source, target, **options)
+    except TypeError:
+        raise ValueError(f"{plain} takes no options {sorted(options)}") from None
+
+
+def _options(name: str, tail: str) -> dict[str, float]:
+    options = {}
+    for part in filter(None, tail.split(",")):
+        key, _, value = part.partition("=")
+        try:
+            options[key.strip()] = float(value)
+        except ValueError:
+            raise ValueError(f"transform {name!r}: {key} needs a number, not {value!r}") from None
+    return options
 
 
 def whole(shape: Shape) -> Box:
@@ -66,6 +91,9 @@ def index_of(box: Box) -> tuple[slice, ...]:
 
 def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
     """Copies one piece from `source` into `target`."""
+    if piece.source is None:
+        target[index_of(piece.target)] = piece.add
+        return
     value = source[index_of(piece.source)]
     if piece.axes is not None:
         value = value.transpose(piece.axes)
@@ -75,6 +103,8 @@ def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, An
 
 def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
     """Copies one piece of a forward transform back, from `target` into `source`."""
+    if piece.source is None:
+        return
     value = target[index_of(piece.target)]
     if piece.add:
         value = value - value.dtype.type(piece.add)
@@ -112,3 +142,9 @@ def reshape(source: Shape, target: Shape) -> list[Piece]:
     if element_count(source) != element_count(target):
         raise ValueError(f"{element_count(source)} elements cannot become {element_count(target)}")
     return [Piece(whole(source), whole(target))]
+
+
+@register("fill")
+def fill(source: Shape, target: Shape, value: float = 0.0) -> list[Piece]:
+    """All of the target is `value`; nothing comes from the file."""
+    return [Piece(None, whole(target), add=value)]

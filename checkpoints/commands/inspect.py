@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..objects import object_names
 from ..open import open_checkpoint
 from ..roles import Role, infer_roles
 from ..tables import align, human, progress, terminal_width
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints the listing; returns the exit status."""
     with open_checkpoint(options.path) as checkpoint:
         digests = _digests(checkpoint) if options.sha256 else {}
-        roles = infer_roles(checkpoint.tensors)
+        roles = infer_roles(checkpoint.tensors, object_names(checkpoint))
         if options.json:
             _print_json(checkpoint, roles, digests)
         else:

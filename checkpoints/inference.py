@@ -1,0 +1,215 @@
+"""Finding the places of layers that no rule mentions, from structure: kinds and shapes first, then names and order.
+
+A source scope and a model layer are *candidates* for each other if some layout of the catalogue carries all of one into
+all of the other. Candidates are settled where evidence singles one out for both sides: the ends of their names, scopes
+already settled, being the only fit, and numbering. What then still has alternatives is ambiguous; it is never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Mapping, NamedTuple, Sequence
+
+from .layouts import BY_NAME, CATALOGUE, Layout
+from .layouts.base import user_scope
+from .plan import Row
+from .slices import check_tiling
+from .transforms import pieces_of
+from .wire import WireError
+
+if TYPE_CHECKING:
+    from .checkpoint import TensorInfo
+    from .planner import Target
+
+Leaves = Mapping[str, "TensorInfo"]
+
+
+class Group(NamedTuple):
+    """The tensors of one layer in the file, by what stands below its scope; `layout` is what they were grouped for."""
+
+    layout: Layout
+    scope: str
+    leaves: Leaves
+
+
+class Candidate(NamedTuple):
+    """A way to carry one scope into one layer of the model."""
+
+    layout: Layout
+    scope: str
+    user: tuple[str, ...]
+    path: str
+    rows: tuple[Row, ...]
+
+    def sources(self) -> set[str]:
+        """The tensors it takes."""
+        return {row.source for row in self.rows if row.source}
+
+
+def group_sources(labels: Mapping[str, TensorInfo], layouts: Sequence[Layout] = CATALOGUE) -> list[Group]:
+    """The groups that each layout finds among tensors, given by the names to go by."""
+    groups = []
+    for layout in layouts:
+        pattern = re.compile(rf"(?:(?P<scope>.*?)/)?(?P<leaf>{layout.leaf_pattern()})")
+        ends = re.compile(rf"(?:.*/)?(?:{layout.scope})") if layout.scope and not layout.anywhere else None
+        found: dict[str, dict[str, TensorInfo]] = {}
+        for label, info in labels.items():
+            match = pattern.fullmatch(label)
+            if match is None:
+                continue
+            scope = match.group("scope") or ""
+            if ends is None or ends.fullmatch(scope):
+                found.setdefault(scope, {})[match.group("leaf")] = info
+        groups += [Group(layout, scope, leaves) for scope, leaves in found.items()]
+    return groups
+
+
+def group_targets(targets: Mapping[str, Target]) -> dict[str, dict[str, Target]]:
+    """The variables of the model by layer: path, then the last component of the name."""
+    layers: dict[str, dict[str, Target]] = {}
+    for name, target in targets.items():
+        path, _, leaf = name.rpartition("/")
+        layers.setdefault(path, {})[leaf] = target
+    return layers
+
+
+def refusal(group: Group) -> str | None:
+    """Why this layer cannot be carried over at all, if it cannot."""
+    for leaf in group.leaves:
+        for pattern, reason in group.layout.refused.items():
+            if re.fullmatch(pattern, leaf):
+                return f"{group.scope}/{leaf}: {reason}"
+    return None
+
+
+def fit(group: Group, path: str, leaves: Mapping[str, Target]) -> tuple[tuple[Row, ...], str]:
+    """The rows that carry all of `group` into all of the layer at `path`; or no rows, and why not."""
+    rows = []
+    taken: dict[str, list[Row]] = {leaf: [] for leaf in leaves}
+    for part in group.layout.parts:
+        target = leaves.get(part.target)
+        if target is None:
+            continue
+        for leaf, info in [("", None)] if not part.source else list(group.leaves.items()):
+            if part.source and not re.fullmatch(part.source, leaf):
+                continue
+            name = f"{path}/{part.target}" if path else part.target
+            row = Row(
+                "",
+                name,
+                "load" if part.source else "fill",
+                part.transform,
+                target_shape=target.shape,
+                target_dtype=target.dtype,
+            )
+            if info is not None:
+                row = row._replace(source=info.name, source_shape=info.shape, source_dtype=info.dtype)
+            try:
+                pieces_of(part.transform, row.source_shape, target.shape)
+            except ValueError as error:
+                return (), f"{leaf} {list(row.source_shape)} to {part.target} {list(target.shape)}: {error}"
+            rows.append(row)
+            taken[part.target].append(row)
+    problem = _covers(group, taken, leaves)
+    return ((), problem) if problem else (tuple(rows), "")
+
+
+def _covers(group: Group, taken: Mapping[str, list[Row]], leaves: Mapping[str, Target]) -> str:
+    """What is left over on either side; nothing if nothing is."""
+    for leaf, rows in taken.items():
+        if not rows:
+            return f"{leaf} of the layer would get no value"
+        boxes = [piece.target for row in rows for piece in pieces_of(row.transform, row.source_shape, row.target_shape)]
+        try:
+            check_tiling(boxes, leaves[leaf].shape)
+        except WireError:
+            return f"{leaf} of the layer would not be assigned whole and once"
+    every = [row for rows in taken.values() for row in rows]
+    for leaf, info in group.leaves.items():
+        mine = [row for row in every if row.source == info.name]
+        pieces = [piece for row in mine for piece in pieces_of(row.transform, row.source_shape, row.target_shape)]
+        try:
+            check_tiling([piece.source for piece in pieces if piece.source is not None], info.shape)
+        except WireError:
+            return f"{leaf} has no place in the layer"
+    return ""
+
+
+def find_candidates(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]) -> list[Candidate]:
+    """All candidates, at most one for each scope and layer: that of the first layout that fits."""
+    by_leaves: dict[frozenset[str], list[str]] = {}
+    for path, leaves in layers.items():
+        by_leaves.setdefault(frozenset(leaves), []).append(path)
+    found: dict[tuple[frozenset[str], str], Candidate] = {}
+    for group in groups:
+        if refusal(group):
+            continue
+        user = user_scope(group.scope, group.layout.scope)
+        members = frozenset(info.name for info in group.leaves.values())
+        possible = {part.target for part in group.layout.parts}
+        for names, paths in by_leaves.items():
+            if not names <= possible:
+                continue
+            for path in _plausible(user, paths):
+                if (members, path) in found:
+                    continue
+                rows, _ = fit(group, path, layers[path])
+                if rows:
+                    parts = tuple(part for part in user.split("/") if part)
+                    found[members, path] = Candidate(group.layout, group.scope, parts, path, rows)
+    return _most_complete(list(found.values()))
+
+
+def _most_complete(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Without those that leave out tensors which another candidate for the same layer takes."""
+    by_path: dict[str, list[tuple[set[str], Candidate]]] = {}
+    for candidate in candidates:
+        by_path.setdefault(candidate.path, []).append((candidate.sources(), candidate))
+    return [
+        candidate
+        for members in by_path.values()
+        for sources, candidate in members
+        if len(members) > 200 or not any(sources < others for others, _ in members)
+    ]
+
+
+def _plausible(user: str, paths: Sequence[str]) -> Sequence[str]:
+    """`paths`; where there are very many, those that end as the scope does, as comparing all with all is slow."""
+    if len(paths) <= 200:
+        return paths
+    last = user.rpartition("/")[2]
+    return [path for path in paths if path.rpartition("/")[2] == last] or paths[:200]
+
+
+def named_layout(text: str) -> Layout:
+    """The layout of that name, with the options behind a colon; ValueError if there is none."""
+    name, _, options = text.partition(":")
+    if name not in BY_NAME:
+        raise ValueError("unknown layout {!r}; there are {}".format(name, ", ".join(sorted(BY_NAME))))
+    return BY_NAME[name].with_options(options)
+
+
+SINGLE = Layout("single", ())
+_SYNONYMS = ({"kernel", "weights", "weight", "w", "matrix"}, {"bias", "biases", "b"})
+
+
+def single_candidates(sources: Mapping[str, TensorInfo], targets: Mapping[str, Target]) -> list[Candidate]:
+    """Variables against variables, one by one: candidates where shape and type are the same."""
+    by_shape: dict[tuple[tuple[int, ...], str], list[str]] = {}
+    for name, target in targets.items():
+        by_shape.setdefault((target.shape, target.dtype), []).append(name)
+    found = []
+    for label, info in sources.items():
+        for name in by_shape.get((info.shape, info.dtype), []):
+            row = Row(info.name, name, "load", "identity", None, "", info.shape, info.dtype, info.shape, info.dtype)
+            found.append(Candidate(SINGLE, label, _spelled(label, name), name, (row,)))
+    return found
+
+
+def _spelled(label: str, name: str) -> tuple[str, ...]:
+    """The components of `label`, the last one spelled as in `name` if it means the same."""
+    parts = label.split("/")
+    leaf = name.rpartition("/")[2]
+    if any({parts[-1].lower(), leaf} <= words for words in _SYNONYMS):
+        parts[-1] = leaf
+    return tuple(parts)

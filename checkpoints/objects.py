@@ -1,0 +1,52 @@
+"""The object graph that tf.train.Checkpoint stores beside its tensors: it knows each tensor's own name.
+
+Keys of such checkpoints are paths through Python objects, which differ between Keras 2 and Keras 3; the full names of
+the variables (`fc1/kernel`, `Adam/m/fc1/kernel`) are in the graph, and differ less.
+
+Source: `tensorflow/core/protobuf/trackable_object_graph.proto`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import CheckpointError
+from .wire import WireError, fields, message, text
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+
+GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def object_names(checkpoint: Checkpoint) -> dict[str, str]:
+    """Key to full name, for the tensors of an object-based checkpoint that have one of their own; else nothing.
+
+    Names that several tensors share tell nothing apart and are left out.
+    """
+    if GRAPH not in checkpoint.tensors:
+        return {}
+    try:
+        names = _parse(memoryview(checkpoint.read(GRAPH).reshape(-1)[0]))
+    except (CheckpointError, WireError, IndexError):
+        # The graph only helps: a damaged one is reported when somebody reads it.
+        return {}
+    found = {key: name for key, name in names.items() if key in checkpoint.tensors and name}
+    counts: dict[str, int] = {}
+    for name in found.values():
+        counts[name] = counts.get(name, 0) + 1
+    return {key: name for key, name in found.items() if counts[name] == 1}
+
+
+def _parse(data: memoryview) -> dict[str, str]:
+    names = {}
+    for number, node in fields(data):
+        if number != 1:
+            continue
+        for part, attribute in fields(message(node)):
+            if part == 2:
+                values = {key: text(value) for key, value in fields(message(attribute)) if key in (2, 3)}
+                if 3 in values:
+                    names[values[3]] = values.get(2, "")
+    return names

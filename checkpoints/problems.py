@@ -1,0 +1,186 @@
+"""What keeps a plan from being made: all of it, with the nearest candidates and rules that settle it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Mapping, Sequence
+
+from .inference import Candidate, Group, refusal
+from .nearest import nearest
+from .plan import AnyRule, Ignore, Layer, Row, Rule, group_by_target
+from .slices import check_tiling
+from .transforms import Box, Piece, pieces_of
+from .wire import WireError
+
+if TYPE_CHECKING:
+    from .checkpoint import TensorInfo
+    from .planner import Target
+    from .roles import Role
+
+
+class Problems:
+    """Collects problems; `used` holds the patterns of the rules that matched something."""
+
+    def __init__(self, path: str, targets: Mapping[str, Target], roles: Mapping[str, Role]) -> None:
+        self.found: list[str] = []
+        self.used: set[str] = set()
+        self._path = path
+        self._targets = targets
+        self._roles = roles
+        self._told_sources: set[str] = set()
+        self._told_targets: set[str] = set()
+
+    def add(self, problem: str) -> None:
+        """One problem in so many words."""
+        self.found.append(problem)
+
+    def no_target(self, row: Row) -> None:
+        """A rule leads to a variable that the model does not have."""
+        near = nearest(row.target or "", {key: value.shape for key, value in self._targets.items()}, row.source_shape)
+        self.add(f"{row.source} goes to {row.target} by {row.reason}, which the model does not have{_list_near(near)}")
+
+    def check_dtype(self, row: Row) -> None:
+        """A type that differs, and no cast asked for."""
+        if row.action == "fill" or (row.dtype or row.source_dtype) == row.target_dtype:
+            return
+        settle = Rule(re.escape(row.source), row.target or "", row.transform, row.target_dtype)
+        told = f"{row.dtype} by its rule" if row.dtype else f"{row.source_dtype} in the file"
+        self.add(f"{row.source} is {told}, but {row.target_dtype} in the model ({row.target})\n{show(settle)}")
+
+    def pieces(self, row: Row) -> list[Piece]:
+        """The pieces of a row; none, and a problem, if the shapes do not fit."""
+        try:
+            return pieces_of(row.transform, row.source_shape, row.target_shape)
+        except ValueError as error:
+            sides = f"{row.source} {list(row.source_shape)} does not fit {row.target} {list(row.target_shape)}"
+            self.add(f"{sides} by {row.transform}: {error}")
+            return []
+
+    def no_choice(self, shadows: Sequence[str]) -> None:
+        """Moving averages are there, and nobody said whether to take them."""
+        self.add(
+            f"{len(shadows)} moving averages are in the file ({shadows[0]}, ...): "
+            'choose averages="raw" for the variables themselves or averages="shadow" for their averages'
+        )
+
+    def ambiguous(self, left: Sequence[Candidate]) -> None:
+        """Alternatives that fit equally well, told once for all scopes that compete for the same layers."""
+        by_scope: dict[str, list[Candidate]] = {}
+        for candidate in left:
+            by_scope.setdefault(candidate.scope or candidate.rows[0].source, []).append(candidate)
+            self._told_sources |= candidate.sources()
+            self._told_targets |= {row.target for row in candidate.rows if row.target}
+        for scope, candidates in sorted(by_scope.items()):
+            first = candidates[0]
+            names = " and ".join(sorted(first.sources()))
+            paths = [candidate.path for candidate in candidates]
+            fits = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
+            single = first.layout.name == "single"
+            rule: AnyRule = Rule(re.escape(scope), paths[0]) if single else Layer(re.escape(scope), paths[0])
+            equally = "equally well" if len(paths) > 1 else "no better than others that fit it"
+            self.add(f"ambiguous: {names} fits {fits} {equally}; say which, as in\n{show(rule)}")
+
+    def refused(self, groups: Sequence[Group]) -> None:
+        """Layers that no Keras layer can hold."""
+        for group in groups:
+            reason = refusal(group)
+            names = {info.name for info in group.leaves.values()}
+            if reason and not names & self._told_sources:
+                self._told_sources |= names
+                settle = show(Ignore(re.escape(group.scope) + "/.*", "why it stays"))
+                self.add(f"{group.scope} cannot be carried over: {reason}\n{settle}")
+
+    def check(self, rows: Sequence[Row], unmapped: Sequence[TensorInfo]) -> None:
+        """What is wrong with the rows as a whole, and what has no row at all."""
+        groups = group_by_target(rows)
+        self._check_sources(rows)
+        self._check_targets(groups)
+        unmapped = [info for info in unmapped if info.name not in self._told_sources]
+        missing = [name for name in self._targets if name not in groups and name not in self._told_targets]
+        self._report_unmapped(unmapped, missing)
+        self._report_missing(missing, unmapped)
+
+    def _try(self, row: Row) -> list[Piece]:
+        try:
+            return pieces_of(row.transform, row.source_shape, row.target_shape)
+        except ValueError:
+            return []
+
+    def _check_sources(self, rows: Sequence[Row]) -> None:
+        """Transforms that take a part of a tensor must take all of it together, each part once."""
+        parts: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.action == "load":
+                parts.setdefault(row.source, []).append(row)
+        for name, group in parts.items():
+            pieces = [self._try(row) for row in group]
+            boxes = [piece.source for some in pieces for piece in some if piece.source is not None]
+            problem = _tiling(boxes, group[0].source_shape)
+            if problem and all(pieces):
+                used = ", ".join(f"{row.transform} to {row.target}" for row in group)
+                self.add(f"{name} is not carried over whole and once ({used}): {problem}")
+
+    def _check_targets(self, groups: Mapping[str, list[Row]]) -> None:
+        """Collisions and gaps."""
+        for name, group in groups.items():
+            pieces = [self._try(row) for row in group]
+            problem = _tiling([piece.target for some in pieces for piece in some], group[0].target_shape)
+            if not problem or not all(pieces):
+                continue
+            sources = " and ".join(row.source or "a constant" for row in group)
+            if len(group) == 1:
+                self.add(f"{name} is only partly assigned, by {sources}: {problem}")
+                continue
+            settle = "\nor ".join(show(Ignore(re.escape(row.source), "why it stays")) for row in group)
+            self.add(f"collision: {name} is assigned by {sources} ({problem})\n{settle}")
+
+    def _report_unmapped(self, unmapped: Sequence[TensorInfo], missing: Sequence[str]) -> None:
+        free = {name: self._targets[name].shape for name in missing}
+        for info in unmapped:
+            near = nearest(info.name, free, info.shape)
+            fits = [name for name in near if free[name] == info.shape]
+            settle = show(Rule(re.escape(info.name), fits[0])) + "\nor " if fits else ""
+            settle += show(Ignore(re.escape(info.name), "why it stays"))
+            role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
+            head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
+            self.add(f"{head}{_list_near(near)}\n{settle}")
+
+    def _report_missing(self, missing: Sequence[str], unmapped: Sequence[TensorInfo]) -> None:
+        free = {info.name: info.shape for info in unmapped}
+        for name in missing:
+            target = self._targets[name]
+            near = nearest(name, free, target.shape)
+            fits = [source for source in near if free[source] == target.shape]
+            settle = "\n" + show(Rule(re.escape(fits[0]), name)) if fits else ""
+            head = f"{name} {list(target.shape)} {target.dtype} of the model gets no value"
+            self.add(f"{head}{_list_near(near)}{settle}")
+
+
+def _tiling(boxes: Sequence[Box], shape: tuple[int, ...]) -> str | None:
+    try:
+        check_tiling(boxes, shape)
+    except WireError as error:
+        return str(error).replace("its slices", "the parts")
+    return None
+
+
+def _list_near(names: Sequence[str]) -> str:
+    return "; nearest: {}".format(", ".join(names)) if names else ""
+
+
+def show(rule: AnyRule) -> str:
+    """`rule` as Python source, defaults left out, ready to paste."""
+    if isinstance(rule, Ignore):
+        return f"Ignore({_raw(rule.pattern)}, {_raw(rule.reason)})"
+    text = "{}({}, {}".format(type(rule).__name__, _raw(rule.pattern), _raw(rule.target.replace("\\", "\\\\")))
+    for key in ("transform", "dtype", "layout"):
+        value = getattr(rule, key, None)
+        if value not in (None, "", "identity"):
+            text += f", {key}={_raw(value)}"
+    return text + ")"
+
+
+def _raw(text: str) -> str:
+    if "\\" in text and '"' not in text and not text.endswith("\\"):
+        return f'r"{text}"'
+    return f'"{text}"' if '"' not in text and "\\" not in text and text.isprintable() else repr(text)
