@@ -191,10 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _dispatch(options)
     except CarryoverError as error:
         return _fail(str(error), error.status)
-    except _Terminated:
-        return _fail(f"terminated: {_LEFT}", TERMINATED)
-    except KeyboardInterrupt:
-        return _fail(f"interrupted: {_LEFT}", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process is at its end: one Ctrl-C more changes nothing
+        terminated = isinstance(error, _Terminated)
+        word, status = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
+        return _fail(f"{word}: {_LEFT}", status)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

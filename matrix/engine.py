@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -28,10 +29,10 @@ from matrix.environments import Environment
 from matrix.errors import BaseImageUnavailable, BuildFailed, CarryoverError, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.project import Project
-from matrix.tools import exclusive, undisturbed, uv
+from matrix.tools import exclusive, undisturbed, user_cache, uv
 
 NAMES = ("docker", "podman", "venv")
-ANSWER_SECONDS = 20  # for a daemon to answer a question that takes milliseconds
+_GPU_SECONDS = 20  # for nvidia-smi
 
 Say = Callable[[str], None]
 
@@ -79,16 +80,21 @@ class Containers:
         self.command = found
         self._version = ""
 
-    def _ask(self, *arguments: str, seconds: float = ANSWER_SECONDS) -> str:
-        """The output of a short command. Raises EngineUnavailable when it fails or no answer comes."""
+    def _try(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that takes milliseconds. Raises EngineUnavailable when it does not end."""
+        seconds = self.project.limits.answer_seconds
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 [self.command, *arguments], capture_output=True, text=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
             raise EngineUnavailable(
-                f"{self.name} does not answer within {seconds:.0f} s: is its daemon well? (`{self.name} version`)"
+                f"{self.name} does not answer `{self.name} {arguments[0]}` within {seconds} s: is its daemon well?"
             ) from None
+
+    def _ask(self, *arguments: str) -> str:
+        """The output of a short command. Raises EngineUnavailable when it fails or no answer comes."""
+        done = self._try(*arguments)
         if done.returncode:
             words = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
             remedy = "start it (`sudo systemctl start docker`), or choose `--engine podman` or `--engine venv`"
@@ -190,6 +196,8 @@ class Containers:
             if self.name == "docker":
                 arguments.append("--progress=plain")
             environ = {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
+            if self.name == "podman":  # keeps its cache mounts in a folder of TMPDIR that users would share
+                environ["TMPDIR"] = str(user_cache())
             _run_build(
                 [command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds
             )
@@ -249,7 +257,10 @@ class Containers:
         """Remove the container called `name`, whatever state it is in, also one that is just being created."""
         arguments = ["rm", "--force", *(["--time=0"] if self.name == "podman" else []), name]
         for attempt in range(3):
-            done = subprocess.run([self.command, *arguments], capture_output=True, text=True, check=False)
+            try:
+                done = self._try(*arguments)
+            except EngineUnavailable as error:
+                raise EngineUnavailable(f"{error} The container {name} may be left: {self.name} rm -f {name}") from None
             if done.returncode == 0 and "no such container" not in done.stderr.lower():
                 return
             if attempt < 2:
@@ -377,7 +388,7 @@ def choose(project: Project, name: str | None, say: Say) -> Engine:
 def gpu_here() -> bool:
     """Whether this host has an NVIDIA GPU with a driver that answers."""
     try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=_GPU_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and "GPU" in done.stdout
@@ -456,12 +467,14 @@ def _run_build(
 
 
 def _build_error(environment: Environment, words: str, log: Path) -> CarryoverError:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    lines = [re.sub(r"^#\d+ (\d+\.\d+ )?", "", line.strip()) for line in words.splitlines() if line.strip()]
     full = [line for line in lines if "no space left on device" in line.lower()]
     if full:
         return DiskFull(
             f"no space left on the disk to build {environment.id}: {full[-1][-200:]}; free some and run again"
         )
-    telling = [line for line in lines if "error" in line.lower() or "mismatch" in line.lower()] or lines or ["no words"]
-    cause = next((line for line in telling if "mismatch" in line.lower() or "×" in line), telling[-1])
-    return BuildFailed(f"{environment.id} could not be built: {cause[:300]}; log: {log}")
+    # uv says `error: …` and then `cause: …`; after it docker and podman repeat the whole command that failed
+    of_uv = [line for line in lines if re.match(r"error: |cause: |× |╰─▶ ", line)]
+    of_engine = [line for line in lines if re.match(r"error", line, re.IGNORECASE)]
+    cause = "; ".join(of_uv[:3]) or (of_engine or lines or ["it said nothing"])[-1]
+    return BuildFailed(f"{environment.id} could not be built: {cause[:400]}; log: {log}")

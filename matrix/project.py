@@ -12,11 +12,12 @@ from matrix.errors import BadConfiguration
 
 @dataclass(frozen=True)
 class Limits:
-    """What one container may take: memory as the engines write it, seconds for a cell and for a build."""
+    """What one container may take: memory as the engines write it, seconds for a cell, a build and an answer."""
 
     memory: str = "8g"
     cell_seconds: int = 600
     build_seconds: int = 3600
+    answer_seconds: int = 20  # for a daemon, to a question that takes milliseconds
 
 
 def _seconds(name: str, default: int) -> int:
@@ -27,7 +28,7 @@ def _seconds(name: str, default: int) -> int:
 
 
 def limits_from_environ() -> Limits:
-    """Limits as CARRYOVER_MEMORY, CARRYOVER_CELL_SECONDS and CARRYOVER_BUILD_SECONDS say."""
+    """Limits as CARRYOVER_MEMORY and CARRYOVER_CELL_, BUILD_ and ANSWER_SECONDS say."""
     memory = os.environ.get("CARRYOVER_MEMORY", Limits.memory)
     if not (memory[:-1].isdigit() and memory[-1:] in "kmg" and int(memory[:-1]) > 0):
         raise BadConfiguration(
@@ -37,6 +38,7 @@ def limits_from_environ() -> Limits:
         memory,
         _seconds("CARRYOVER_CELL_SECONDS", Limits.cell_seconds),
         _seconds("CARRYOVER_BUILD_SECONDS", Limits.build_seconds),
+        _seconds("CARRYOVER_ANSWER_SECONDS", Limits.answer_seconds),
     )
 
 

@@ -197,7 +197,7 @@ def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) 
 
 def _raise_for(run: Run, status: int) -> None:
     """Statuses that say that no cell is to blame."""
-    if status in (0, _PYTEST_USAGE) and run.selected is None and not run.collected:
+    if (status == _PYTEST_USAGE and not run.selected) or (status == 0 and run.selected is None):
         raise NothingSelected(f"pytest ran nothing with its arguments: {_last_words(run.log)}; log: {run.shown_log}")
     if status == _ENGINE_FAILED and run.engine.isolation == "container" and run.current is None:
         words = _last_words(run.log)

@@ -157,7 +157,7 @@ class Planted:
                 words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue  # it has just ended
-            if re.search(rf"carryover-{ID.replace('.', '-')}-\w+-{pid}\b", words):
+            if re.search(rf"carryover-[\w-]+-{pid}\b", words):
                 found.append(words)
         return found
 

@@ -1,0 +1,116 @@
+"""Ctrl-C, `kill` and `kill -9` at any moment: one line, what had finished is kept, nothing is left."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.engine.planted import ID, until, wait
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WORD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+CELLS = "import time\n\ndef test_passes(): pass\n\ndef test_takes_long(): time.sleep(600)\n"
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+
+
+def end(planted, process, number):
+    """Send the signal, and check all that holds whenever it comes."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    done = wait(process, 60)
+    assert (done.status, done.error.startswith(f"carryover: {WORD[number]}: ")) == (STATUS[number], True), done.err
+    assert time.monotonic() - begun < 15
+    assert planted.containers(process.pid) == []
+    assert planted.left() == []
+    until(lambda: not planted.processes(process.pid), seconds=5)  # podman's monitor ends after its container
+    return done
+
+
+def recorded(planted):
+    """Whether there is a record on the disk."""
+    path = planted.root / "reports/results.jsonl"
+    return path.exists() and path.read_bytes().endswith(b"\n")
+
+
+@BOTH
+def test_in_a_cell(planted, number):
+    planted.cells(CELLS)
+    process = planted.start()
+    until(lambda: recorded(planted))
+    end(planted, process, number)
+    assert planted.outcomes() == {"test_passes": "passed"}
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.25, 0.45, 0.7, 1.0])
+def test_while_it_starts(planted, after):
+    """From the folder of the run, which is made first, over a container that is being created, to the first cell."""
+    planted.cells(CELLS)
+    process = planted.start()
+    until(lambda: list(planted.root.glob(".carryover/runs/*")), every=0.002)
+    time.sleep(after)
+    end(planted, process, signal.SIGINT)
+    time.sleep(0.5)  # an engine that was still at it would be done by now
+    assert planted.containers(process.pid) == []
+    assert planted.outcomes() in ({}, {"test_passes": "passed"})
+
+
+def test_twice(planted):
+    """People press Ctrl-C again when nothing seems to happen."""
+    planted.cells(CELLS)
+    process = planted.start()
+    until(lambda: recorded(planted))
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    done = wait(process, 60)
+    assert (done.status, "interrupted" in done.error) == (130, True)
+    assert (planted.containers(process.pid), planted.left()) == ([], [])
+    assert planted.outcomes() == {"test_passes": "passed"}
+
+
+@BOTH
+def test_while_it_builds(planted_anew, number):
+    planted_anew.cells(CELLS)
+    process = planted_anew.start()
+    until(lambda: [path for path in planted_anew.root.glob("reports/logs/*.log") if path.exists()])
+    time.sleep(0.3)
+    end(planted_anew, process, number)
+    done = planted_anew.run("-k", "passes")
+    assert (done.status, planted_anew.outcomes()) == (0, {"test_passes": "passed"}), done.out + done.err
+
+
+def test_what_finished_just_before_is_kept(planted):
+    """The host looks for results every few hundredths of a second; Ctrl-C between two looks loses nothing."""
+    planted.cells(
+        "".join(f"def test_{n}(): pass\n" for n in range(300)) + "def test_z():\n    import time; time.sleep(9)\n"
+    )
+    process = planted.start()
+    until(lambda: recorded(planted), every=0.001)
+    end(planted, process, signal.SIGINT)
+    assert set(planted.outcomes().values()) == {"passed"}
+    cells = list(planted.outcomes())
+    assert cells == [f"test_{n}" for n in range(len(cells))], "a finished cell is missing between others"
+
+
+def test_kill_9_of_the_host_leaves_nothing_running_and_the_next_run_cleans_up(planted):
+    planted.cells(CELLS)
+    process = planted.start()
+    until(lambda: recorded(planted))
+    assert planted.processes(process.pid), "the test does not see what runs"
+    process.kill()
+    process.communicate()
+    until(lambda: not planted.containers(process.pid) and not planted.processes(process.pid), seconds=10)
+    assert planted.left() != []
+    assert planted.run("-k", "passes").status == 0
+    assert planted.left() == []
+
+
+def test_a_run_that_is_alive_is_not_cleaned_up_by_another(planted):
+    planted.cells(CELLS)
+    process = planted.start()
+    until(lambda: recorded(planted))
+    assert planted.run("-k", "passes").status == 0
+    assert planted.processes(process.pid), f"a second run of {ID} ended the first"
+    end(planted, process, signal.SIGINT)

@@ -1,0 +1,87 @@
+"""What stands after -- reaches pytest; what is chosen runs, and no cell at all is not a success."""
+
+from __future__ import annotations
+
+import pytest
+
+CELLS = """
+def test_reads(): pass
+def test_breaks(): assert False, "it breaks"
+def test_writes(): pass
+"""
+
+
+@pytest.fixture
+def three(planted):
+    """Three cells, of which the second fails."""
+    return planted.cells(CELLS)
+
+
+def test_stop_at_the_first_failure_leaves_the_rest_not_run(three):
+    done = three.run("-x")
+    assert (done.status, three.outcomes()) == (
+        1,
+        {"test_reads": "passed", "test_breaks": "failed", "test_writes": "not run"},
+    )
+    assert "stopping after 1 failures" in three.records()["test_writes"].reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ran"),
+    [
+        (["-k", "reads or writes"], ["test_reads", "test_writes"]),
+        (["tests/environment/test_cells.py::test_writes"], ["test_writes"]),
+        (
+            ["./tests/environment", "--deselect", "tests/environment/test_cells.py::test_breaks"],
+            ["test_reads", "test_writes"],
+        ),
+        (["--deselect", "tests/environment/test_cells.py::test_breaks"], ["test_reads", "test_writes"]),
+    ],
+)
+def test_only_what_is_chosen_runs(three, arguments, ran):
+    done = three.run(*arguments)
+    assert (done.status, three.outcomes()) == (0, dict.fromkeys(ran, "passed")), done.out + done.err
+
+
+def test_selecting_nothing_is_an_error_that_names_what_there_is(three):
+    done = three.run("-k", "nothing_of_that_name")
+    assert done.status == 10
+    assert "test_breaks, test_reads, test_writes" in done.error
+    assert set(three.outcomes().values()) == {"not run"}
+
+
+@pytest.mark.parametrize("argument", ["--no-such-option", "tests/environment/test_elsewhere.py", "--help"])
+def test_what_pytest_does_not_run_is_no_success(three, argument):
+    done = three.run(argument)
+    assert (done.status, "log: reports/logs/" in done.error) == (10, True), done.err
+    assert set(three.outcomes().values()) == {"not run"}
+
+
+def test_a_module_that_skips_itself_is_not_run_with_its_reason(planted):
+    planted.cells('import pytest\n\npytest.importorskip("no_such_module")\n\ndef test_never(): pass\n')
+    planted.cells("def test_passes(): pass\n", module="test_other")
+    assert planted.run().status == 0
+    assert planted.outcomes() == {"test_never": "not run", "test_passes": "passed"}
+    assert "no_such_module" in planted.records()["test_never"].reason
+
+
+def test_records_are_appended_to_those_of_earlier_runs(three):
+    path = three.root / "reports/results.jsonl"
+    three.run("-k", "reads")
+    before = path.read_bytes()
+    three.run("-k", "writes")
+    assert path.read_bytes().startswith(before) and set(three.outcomes()) == {"test_reads", "test_writes"}
+
+
+def test_a_second_run_builds_nothing(planted_anew):
+    planted_anew.cells("def test_passes(): pass\n")
+    first, second = planted_anew.run(), planted_anew.run()
+    assert (first.status, second.status) == (0, 0)
+    words = ("building ", "making ")
+    assert any(word in first.out for word in words) and not any(word in second.out for word in words)
+    images = {line.partition('"image_id":"')[2].partition('"')[0] for line in _lines(planted_anew)}
+    assert len(images) == 1 and images != {""}
+
+
+def _lines(planted):
+    return (planted.root / "reports/results.jsonl").read_text().splitlines()
