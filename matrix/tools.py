@@ -78,6 +78,13 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
+def user_cache() -> Path:
+    """A folder of this user's for what may be fetched or built again."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carryover"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @cache
 def host() -> dict[str, str]:
     """What this machine is, for the records: no name of it, only what a result may depend on."""
