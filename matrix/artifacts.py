@@ -8,6 +8,7 @@ A run reads a snapshot of its own, so that another run may publish at the same t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -57,11 +58,21 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
+def _copy(folder: Path, destination: Path) -> None:
+    """Copy a folder; a full disk is an OSError that says so, which copytree hides in a list of texts."""
+    try:
+        shutil.copytree(folder, destination)
+    except shutil.Error as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(destination.parent)) from None
+        raise
+
+
 def _folders(project: Project) -> list[tuple[str, str, Path]]:
     """(kind, id, folder) of everything that is there."""
     there = [(path.parent.name, COMMITTED, path.parent) for path in project.committed.glob(f"*/{MANIFEST}")]
     there += [(p.parent.parent.name, p.parent.name, p.parent) for p in project.artifacts.glob(f"*/*/{MANIFEST}")]
-    return sorted(entry for entry in there if not entry[1].startswith("."))
+    return sorted(entry for entry in there if not entry[2].name.startswith("."))  # a hidden one is not done yet
 
 
 def snapshot(project: Project, destination: Path) -> dict[str, list[str]]:
@@ -70,7 +81,7 @@ def snapshot(project: Project, destination: Path) -> dict[str, list[str]]:
     with exclusive(project.state / "artifacts.lock"):
         for kind, name, folder in _folders(project):
             verify(folder)
-            shutil.copytree(folder, destination / kind / name)
+            _copy(folder, destination / kind / name)
             found.setdefault(kind, []).append(name)
     return found
 
@@ -89,10 +100,13 @@ def replace(project: Project, folder: Path, destination: Path) -> None:
     """Put a copy of `folder` in the place of `destination`, whole or not at all."""
     with exclusive(project.state / "artifacts.lock"):
         destination.parent.mkdir(parents=True, exist_ok=True)
+        # A process that was killed while it held this lock left its copy.
+        for dead in destination.parent.glob(f".{destination.name}.*"):
+            shutil.rmtree(dead, ignore_errors=True)
         aside = destination.with_name(f".{destination.name}.{os.getpid()}")
         new = aside.with_name(aside.name + ".new")
         try:
-            shutil.copytree(folder, new)
+            _copy(folder, new)
             if destination.exists():
                 destination.rename(aside)
             new.rename(destination)

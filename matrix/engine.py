@@ -202,13 +202,28 @@ class Containers:
                 [command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds
             )
 
-    def import_image(self, reference: str, tar: Path) -> str:
-        """Make the image `reference` of a root file system; returns its id. Raises BaseImageUnavailable."""
-        arguments = ["import", "--change", 'CMD ["python3"]', str(tar), reference]
+    def import_image(self, reference: str, tar: Path, label: str, prove: Callable[[str], None]) -> None:
+        """Make the image `reference` of a root file system, once `prove` has found nothing wrong with it.
+
+        Raises BaseImageUnavailable, and whatever `prove` raises; what stood under the name then stays.
+        """
+        unproven = f"{reference}-unproven"
+        arguments = ["import", "--change", 'CMD ["python3"]', "--change", f"LABEL {label}", str(tar), unproven]
         done = subprocess.run([self.command, *arguments], capture_output=True, text=True, check=False)
         if done.returncode:
             raise BaseImageUnavailable(f"{self.name} cannot import {reference}: {done.stderr.strip()}")
-        return self.images()[reference]
+        try:
+            prove(unproven)
+            self._ask("tag", unproven, reference)
+        finally:
+            subprocess.run([self.command, "rmi", unproven], capture_output=True, check=False)
+
+    def label(self, image: str, name: str) -> str | None:
+        """The value of the label `name` of `image`, or None."""
+        shape = f'{{{{index .Config.Labels "{name}"}}}}'
+        command = [self.command, "image", "inspect", "--format", shape, image]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
 
     def inside(self, run: Path) -> dict[str, str]:
         """Where the run's folders are for a command: `in` is read-only, `out` is not."""
@@ -234,7 +249,8 @@ class Containers:
         if prepared.environment.device == "gpu" and gpu_here():
             options += ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
         command = [self.command, "run", *options, prepared.image, "python", "-m", "tests.recorder", "/out", *arguments]
-        return Running(_spawn(command, output), run.name)
+        # podman's monitor leaves a file called oom where it stands, when memory runs out.
+        return Running(_spawn(command, output, cwd=run), run.name)
 
     def _podman_options(self) -> list[str]:
         """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""
@@ -467,7 +483,7 @@ def _run_build(
 
 
 def _build_error(environment: Environment, words: str, log: Path) -> CarryoverError:
-    lines = [re.sub(r"^#\d+ (\d+\.\d+ )?", "", line.strip()) for line in words.splitlines() if line.strip()]
+    lines = [re.sub(r"^#\d+ (\d+\.\d+ )?", "", line.strip()).strip() for line in words.splitlines() if line.strip()]
     full = [line for line in lines if "no space left on device" in line.lower()]
     if full:
         return DiskFull(

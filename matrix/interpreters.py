@@ -64,12 +64,12 @@ def find(python: str) -> Path | None:
 
 def _fetch(python: str) -> str:
     """Let uv install CPython `python`; returns why it could not, if it could not."""
-    command = [uv(), "python", "install", "--quiet", "--no-bin", python]
+    command = [uv(), "python", "install", "--no-bin", "--no-progress", python]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return f"not done after {_FETCH_SECONDS} s"
-    return " ".join(done.stderr.split())[-200:] or "nothing was installed"
+    return ([line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"])[-1]
 
 
 def require(python: str) -> Path:
@@ -77,17 +77,15 @@ def require(python: str) -> Path:
     found = find(python)
     if found is not None:
         return found
-    command = [uv(), "python", "install", "--no-bin", "--no-progress", python]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = _fetch(python)
     found = find(python)
     if found is not None:
         return found
-    words = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-    offered = "No download found" not in done.stderr
+    offered = "No download found" not in words
     ways = [f"`uv python install {python}`"] if offered else []
     ways += [f"`pyenv install {python}`", "a container engine (docker or podman)"]
     raise InterpreterMissing(
         f"CPython {python} is not here: not on PATH, nor among uv's or pyenv's versions, and uv "
-        + (f"could not fetch it ({words[-1][:160]})" if offered else "does not offer it")
+        + (f"could not fetch it ({words[:160]})" if offered else "does not offer it")
         + f"; what helps: {', or '.join(ways)}"
     )

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.engine.planted import Planted
+from tests.engine.planted import CHECKOUT, Planted
 
 CELLS = r"""
 import os, socket, subprocess
@@ -117,3 +117,4 @@ def test_memory_is_limited_and_who_takes_too_much_crashes_alone(seen, details):
     record = seen["test_takes_too_much"]
     assert record.outcome.value == "crashed" and "the memory limit is 128m" in record.reason
     assert seen["test_runs_after_that"].outcome.value == "passed"
+    assert not (CHECKOUT / "oom").exists(), "podman's monitor has left its mark where the command was typed"
