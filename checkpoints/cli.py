@@ -19,6 +19,9 @@ _STATUSES = """exit status:
 
 COMMANDS = {
     "inspect": "list the tensors of a checkpoint: name, type, shape, bytes, shard, role",
+    "plan": "say where every tensor goes in a Keras model, and why",
+    "convert": "write a checkpoint in another format, or under a model's names",
+    "verify": "load a checkpoint into a model and compare its outputs with golden ones",
     "diff": "compare two checkpoints of any formats, tensor by tensor",
 }
 

@@ -7,7 +7,9 @@ objects that come in are asked for what they have.
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+import os
+import uuid
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,10 +20,11 @@ from .errors import CheckpointError
 def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
     """Every weight of `models` under the name `<key>/<layer>/<weight>`, such as `generator/fc1/kernel`.
 
-    Works on Keras 2 models (those of TF 1.15 included) and Keras 3 models; both must be built. Layers inside layers
-    keep their path (`generator/block/fc1/kernel`); a recurrent cell's weights bear the name of the layer around it
-    (`rnn/kernel`), which is what differs least between releases. A weight that several layers share is listed once,
-    where it is met first. Raises CheckpointError if two weights get one name or a model is not built.
+    With the empty key, names begin with the layer. Works on Keras 2 models (those of TF 1.15 included) and Keras 3
+    models; they must be built. Layers inside layers keep their path (`generator/block/fc1/kernel`); a recurrent cell's
+    weights bear the name of the layer around it (`rnn/kernel`), which is what differs least between releases. A weight
+    that several layers share is listed once, where it is met first. Raises CheckpointError if two weights get one name
+    or a model is not built.
     """
     found: dict[str, Any] = {}
     seen: set[int] = set()
@@ -58,10 +61,14 @@ def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any]]:
     inner_ids: set[int] = set()
     for name, inner in _inner_layers(layer):
         inner_ids.update(id(weight) for weight in inner.weights)
-        yield from _walk(inner, path + "/" + name if name else path, above)
+        yield from _walk(inner, _join(path, name), above)
     for weight in layer.weights:
         if id(weight) not in inner_ids:
-            yield path + "/" + _base_name(weight), weight
+            yield _join(path, _base_name(weight)), weight
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path and name else path or name
 
 
 def _inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
@@ -115,3 +122,29 @@ def _own_dtype(variable: Any) -> Any:
     if own is not None:
         return own
     return np.asarray(variable.numpy()).dtype
+
+
+def predict(model: Any, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    """The outputs of `model` on a whole batch, in inference mode, as arrays."""
+    given = inputs[0] if len(inputs) == 1 else list(inputs)
+    outputs = model.predict_on_batch(given)
+    if isinstance(outputs, dict):
+        outputs = [outputs[name] for name in sorted(outputs)]
+    return [np.asarray(output) for output in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
+
+
+def save(model: Any, path: str, overwrite: bool = False) -> None:
+    """Has `model` write itself to `path` (`.weights.h5` or `.keras`), under that name only when it is complete."""
+    if os.path.lexists(path) and not overwrite:
+        raise CheckpointError(f"{path}: exists already, and overwriting was not asked for")
+    directory, base = os.path.split(path)
+    # Keras goes by the suffix, so the hidden name keeps it.
+    temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{base}")
+    try:
+        (model.save_weights if path.endswith(".weights.h5") else model.save)(temporary)
+        os.replace(temporary, path)
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)

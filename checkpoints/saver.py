@@ -71,7 +71,7 @@ def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> di
     return entries
 
 
-def encode_tensor(value: Any, place: str) -> tuple[int, tuple[int, ...], Any, int]:
+def encode_tensor(value: Any, place: str, checksum: bool = True) -> tuple[int, tuple[int, ...], Any, int]:
     """Element type, shape, little-endian bytes and CRC-32C of `value`; CheckpointError for other types."""
     array = np.asarray(value)
     name = dtypes.name_of(array.dtype)
@@ -88,7 +88,7 @@ def encode_tensor(value: Any, place: str) -> tuple[int, tuple[int, ...], Any, in
     if little.dtype.byteorder == ">" or (sys.byteorder == "big" and little.dtype.byteorder == "="):
         little = little.astype(little.dtype.newbyteorder("<"))
     view = byte_view(little)
-    return number, array.shape, view, crc32c(view)
+    return number, array.shape, view, crc32c(view) if checksum else 0
 
 
 def _as_bytes(array: np.ndarray[Any, Any], place: str) -> list[bytes]:

@@ -7,12 +7,13 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 
 from . import dtypes
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, TensorInfo, element_count
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
 from .plan import Plan, Row, group_by_target
 from .planner import describe_targets
 from .transforms import apply, apply_inverse, pieces_of
+from .writers import Source
 
 
 def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:
@@ -35,6 +36,21 @@ def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> No
                     checkpoint.path, name, ", ".join(row.source for row in rows)
                 )
             )
+
+
+def planned(plan: Plan, checkpoint: Checkpoint) -> Source:
+    """What `load` would assign, under the targets' names, computed from `checkpoint` when it is asked for."""
+    groups = group_by_target(plan.rows)
+    infos = {
+        name: TensorInfo(
+            name,
+            rows[0].target_dtype,
+            rows[0].target_shape,
+            element_count(rows[0].target_shape) * dtypes.BY_NAME[rows[0].target_dtype].size,
+        )
+        for name, rows in sorted(groups.items())
+    }
+    return Source(infos, lambda name: _assemble(groups[name], checkpoint.read, inverted=False))
 
 
 def export(plan: Plan, variables: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

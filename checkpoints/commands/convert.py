@@ -1,0 +1,77 @@
+"""Write a checkpoint in another format: as it stands, or with --model under the model's names and in its layouts.
+
+The suffix of FILE decides: .npz, .safetensors, with a model .weights.h5 and .keras, else the prefix of a TF 1 Saver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import CheckpointError
+from ..open import open_checkpoint
+from ..tables import human
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..checkpoint import Checkpoint
+
+EXAMPLE = """example:
+  python -m checkpoints convert tests/unit/checkpoints/data/adam --to /tmp/adam.safetensors"""
+
+_KERAS = (".weights.h5", ".keras")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    from .common import add_plan_arguments
+
+    add_plan_arguments(parser, required=False)
+    parser.add_argument("--to", metavar="FILE", required=True, help="what to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the file; returns the exit status."""
+    with open_checkpoint(options.path) as checkpoint:
+        if options.model:
+            count, size, kind = _with_model(checkpoint, options)
+        else:
+            count, size, kind = _as_it_stands(checkpoint, options)
+    if options.json:
+        import json
+
+        print(json.dumps({"path": options.to, "format": kind, "tensors": count, "bytes": size}))
+    else:
+        print(f"{options.to}: {count} tensors, {human(size)}, {kind}")
+    return 0
+
+
+def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
+    from ..writers import of_checkpoint, write
+
+    if options.to.endswith(_KERAS):
+        raise CheckpointError(f"{options.to}: this format needs the model: give --model")
+    source = of_checkpoint(checkpoint)
+    kind = write(options.to, source, options.overwrite)
+    return len(source), sum(info.nbytes for info in source.infos.values()), kind
+
+
+def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
+    from ..keras_models import model_variables, save
+    from ..transfer import load, planned
+    from ..writers import write
+    from .common import build_models, plan_for, targets_of
+
+    models = build_models(options.model) if options.to.endswith(_KERAS) else {}
+    variables = model_variables(models) if models else targets_of(options.model)
+    plan = plan_for(checkpoint, variables, options)
+    source = planned(plan, checkpoint)
+    size = sum(info.nbytes for info in source.infos.values())
+    if not models:
+        return len(source), size, write(options.to, source, options.overwrite)
+    if len(models) != 1:
+        raise CheckpointError(f"{options.to}: this format holds one model, not {len(models)}")
+    load(plan, checkpoint, variables)
+    save(next(iter(models.values())), options.to, options.overwrite)
+    return len(source), size, "Keras"

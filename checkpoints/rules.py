@@ -1,0 +1,87 @@
+"""Rules in files: Python, or TOML where the interpreter or the package tomli can read it.
+
+A Python file assigns a list to RULES; `Rule`, `Layer` and `Ignore` need no import, so what an error suggests can be
+pasted as it stands. It is run, as any module would be. A TOML file has one `[[rule]]` table for each rule, in order:
+
+    [[rule]]
+    pattern = 'gen/(.*)'
+    target = 'generator/\\1'      # and transform, dtype; or layer = '...' and layout; or ignore = 'the reason'
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .errors import CheckpointError
+from .plan import AnyRule, Ignore, Layer, Rule
+
+_KEYS = {
+    "target": (Rule, {"target", "transform", "dtype"}),
+    "layer": (Layer, {"layer", "layout"}),
+    "ignore": (Ignore, {"ignore"}),
+}
+
+
+def load_rules(path: Any) -> list[AnyRule]:
+    """The rules in the file at `path`; CheckpointError that says what is wrong with it."""
+    path = os.fspath(path)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if path.endswith(".py"):
+        return _from_python(path, text)
+    if path.endswith(".toml"):
+        return _from_toml(path, text)
+    raise CheckpointError(f"{path}: rules are read from .py and .toml files")
+
+
+def _from_python(path: str, text: str) -> list[AnyRule]:
+    names: dict[str, Any] = {"Rule": Rule, "Layer": Layer, "Ignore": Ignore, "__file__": path, "__name__": "rules"}
+    try:
+        exec(compile(text, path, "exec"), names)
+    except Exception as error:
+        raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from None
+    rules = names.get("RULES")
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, (Rule, Layer, Ignore)) for rule in rules):
+        raise CheckpointError(f"{path}: must assign a list of Rule, Layer and Ignore to RULES")
+    return list(rules)
+
+
+def _from_toml(path: str, text: str) -> list[AnyRule]:
+    try:
+        import tomllib as toml
+    except ImportError:
+        try:
+            import tomli as toml  # type: ignore[no-redef,import-not-found,unused-ignore]
+        except ImportError:
+            raise CheckpointError(
+                f"{path}: this Python reads TOML only with the package tomli; a .py file needs nothing"
+            ) from None
+    try:
+        tables = toml.loads(text).get("rule", [])
+    except toml.TOMLDecodeError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    if not isinstance(tables, list):
+        raise CheckpointError(f"{path}: rules are [[rule]] tables")
+    return [_from_table(path, place, table) for place, table in enumerate(tables, 1)]
+
+
+def _from_table(path: str, place: int, table: dict[str, Any]) -> AnyRule:
+    where = f"{path}: rule {place}"
+    if not all(isinstance(value, str) for value in table.values()) or "pattern" not in table:
+        raise CheckpointError(f"{where}: a pattern is needed, and every value is text")
+    kinds = [key for key in _KEYS if key in table]
+    if len(kinds) != 1:
+        raise CheckpointError(f"{where}: one of target, layer and ignore is needed")
+    kind, allowed = _KEYS[kinds[0]]
+    unknown = sorted(set(table) - allowed - {"pattern"})
+    if unknown:
+        raise CheckpointError("{}: unknown keys {}".format(where, ", ".join(unknown)))
+    if kind is Ignore:
+        return Ignore(table["pattern"], table["ignore"])
+    if kind is Layer:
+        return Layer(table["pattern"], table["layer"], table.get("layout", ""))
+    return Rule(table["pattern"], table["target"], table.get("transform", "identity"), table.get("dtype"))

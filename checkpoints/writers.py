@@ -1,0 +1,95 @@
+"""Writing tensors to files of several formats, one tensor in memory at a time, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from typing import Any, Callable, Iterator, Mapping
+
+import numpy as np
+
+from . import dtypes
+from .archives import SAFE_NAMES
+from .atomic import Replacement
+from .checkpoint import Checkpoint, TensorInfo
+from .errors import CheckpointError
+from .saver import encode_tensor, write_saver
+
+FORMATS = {".npz": "npz", ".safetensors": "safetensors"}
+
+
+class Source(Mapping[str, Any]):
+    """Tensors to write: what they are is known before what they hold, which is read when it is asked for."""
+
+    def __init__(self, infos: Mapping[str, TensorInfo], read: Callable[[str], np.ndarray[Any, Any]]) -> None:
+        self.infos = infos
+        self._read = read
+
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.infos)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+
+def of_checkpoint(checkpoint: Checkpoint) -> Source:
+    """All readable tensors of a checkpoint."""
+    infos = {name: info for name, info in checkpoint.tensors.items() if info.dtype not in ("variant", "resource")}
+    return Source(infos, checkpoint.read)
+
+
+def write(path: str, source: Source, overwrite: bool = False) -> str:
+    """Writes `source` to `path`: `.npz`, `.safetensors`, else a TF 1 Saver checkpoint with that prefix.
+
+    Returns the name of the format. Raises CheckpointError, before anything is written, if the format lacks a type.
+    """
+    kind = FORMATS.get(os.path.splitext(path)[1], "saver")
+    if kind == "saver":
+        write_saver(path[: -len(".index")] if path.endswith(".index") else path, source, overwrite)
+    elif kind == "npz":
+        write_npz(path, source, overwrite)
+    else:
+        write_safetensors(path, source, overwrite)
+    return kind
+
+
+def write_npz(path: str, source: Source, overwrite: bool = False) -> None:
+    """Writes a `.npz` that `numpy.load` opens without pickles; types NumPy lacks keep their name as a field."""
+    _refuse(path, [info for info in source.infos.values() if info.dtype == "string"], "npz without pickles")
+    with Replacement([path], overwrite) as (stream,):
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name in source:
+                with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(source[name]), allow_pickle=False)
+
+
+def write_safetensors(path: str, source: Source, overwrite: bool = False) -> None:
+    """Writes a `.safetensors`. Source of the format: its own README (length, JSON header, bytes)."""
+    _refuse(path, [info for info in source.infos.values() if info.dtype not in SAFE_NAMES], "safetensors")
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, info in source.infos.items():
+        size = dtypes.BY_NAME[info.dtype].size * int(np.prod(info.shape, dtype=object))
+        header[name] = {
+            "dtype": SAFE_NAMES[info.dtype],
+            "shape": list(info.shape),
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    text = json.dumps(header, ensure_ascii=False).encode("utf-8")
+    # The bytes of the tensors begin at a multiple of eight, so that they can be mapped.
+    text += b" " * (-len(text) % 8)
+    with Replacement([path], overwrite) as (stream,):
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for name in source:
+            stream.write(encode_tensor(source[name], f"{path}: tensor {name}", checksum=False)[2])
+
+
+def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:
+    if infos:
+        named = ", ".join(f"{info.name} ({info.dtype})" for info in infos[:5]) + (", ..." if len(infos) > 5 else "")
+        raise CheckpointError(f"{path}: {what} cannot hold {named}")
