@@ -6,6 +6,7 @@ A stand-in has the shape of `python:X.Y-slim-bookworm`: Debian bookworm without 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -17,30 +18,35 @@ from pathlib import Path
 from matrix import images, interpreters
 from matrix.engine import Containers, Say
 from matrix.errors import BaseImageUnavailable
-from matrix.tools import exclusive
+from matrix.tools import exclusive, user_cache
 
 SUITE = "bookworm"
+_LABEL = "carryover.inputs"
 _LEFT_OUT = ("site-packages", "test", "tests", "idlelib", "turtledemo", "tkinter", "_tkinter*", "__pycache__", "*.a")
 
 
 def build(engine: Containers, python: str, say: Say) -> str:
-    """Build the stand-in for CPython `python` into `engine`; returns its reference.
+    """Build the stand-in for CPython `python` into `engine`, unless it is there; returns its reference.
 
-    Raises InterpreterMissing, or BaseImageUnavailable with the words of the tool that failed.
+    A stand-in stays as it is while its interpreter and this module do: images are built on it, and a new one would
+    have them all built again. Raises InterpreterMissing, or BaseImageUnavailable with the words of what failed.
     """
     reference = images.stand_in_base(python)
     interpreter = interpreters.require(python)
+    inputs = hashlib.sha256(Path(__file__).read_bytes() + interpreter.read_bytes()).hexdigest()
+    if engine.label(reference, _LABEL) == inputs:
+        say(f"{reference}: is there")
+        return reference
     state = engine.project.state
     with exclusive(state / "bases.lock"), tempfile.TemporaryDirectory(prefix="base-", dir=state) as temporary:
-        debian = _debian(state, say)
+        debian = _debian(say)
         tree = Path(temporary) / "tree"
         _copy_python(interpreter, python, tree / "usr" / "local")
         libraries = _copy_libraries(tree, debian)
         tar = Path(temporary) / "base.tar"
         shutil.copy(debian, tar)
         _append(tree, tar, reference)
-        engine.import_image(reference, tar)
-    _prove(engine, reference, python)
+        engine.import_image(reference, tar, f"{_LABEL}={inputs}", lambda unproven: _prove(engine, unproven, python))
     say(f"{reference}: Debian {SUITE} and {interpreter}, with {libraries} libraries of this host")
     return reference
 
@@ -56,12 +62,11 @@ def _run(command: list[str], reference: str) -> str:
     return done.stdout
 
 
-def _debian(state: Path, say: Say) -> Path:
+def _debian(say: Say) -> Path:
     """A tar of a minimal Debian, made once: mmdebstrap needs no root where user namespaces are allowed."""
-    tar = state / "bases" / f"debian-{SUITE}.tar"
+    tar = user_cache() / f"debian-{SUITE}.tar"
     if not tar.exists():
         say(f"fetching Debian {SUITE}'s packages")
-        tar.parent.mkdir(parents=True, exist_ok=True)
         partial = tar.with_suffix(f".{os.getpid()}.tar")
         try:
             include = "--include=ca-certificates,netbase,tzdata"
