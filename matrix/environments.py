@@ -13,6 +13,7 @@ import msgspec
 from matrix.errors import BadConfiguration, UnknownEnvironment
 
 _ID = re.compile(r"(cpu|gpu)-tf(\d+\.\d+)")
+_PYTHON = re.compile(r"3\.\d+")
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +78,7 @@ def load_environments(path: Path) -> dict[str, Environment]:
     """
     try:
         axis = msgspec.convert(tomllib.loads(path.read_text()), Axis)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadConfiguration(f"{path.name}: {error}") from error
     environments = {}
     for name, row in axis.environments.items():
@@ -87,6 +88,8 @@ def load_environments(path: Path) -> dict[str, Environment]:
                 f"{path.name}: the id of [environments.{name!r}] must be DEVICE-tfRELEASE (cpu-tf2.21, gpu-tf1.15) "
                 f"and name the release of tensorflow = {row.tensorflow!r}"
             )
+        if not _PYTHON.fullmatch(row.python):
+            raise BadConfiguration(f"{path.name}: python = {row.python!r} of {name} must be a release such as 3.13")
         requirements = (f"{row.package}=={row.tensorflow}", *row.with_, *axis.common)
         environments[name] = Environment(
             name, row.tensorflow, row.package, row.python, row.keras, requirements, axis.cutoff
