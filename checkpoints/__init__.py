@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from .errors import CheckpointError, MappingError
     from .keras_models import model_variables
     from .open import open_checkpoint
+    from .optimizers import load_optimizer
     from .plan import Ignore, Layer, Plan, Row, Rule
     from .planner import make_plan
     from .roles import Role, infer_roles
+    from .rules import load_rules
     from .saver import write_saver
     from .transfer import export, load
     from .ulps import max_ulps
@@ -41,6 +43,8 @@ _HOMES = {
     "export": "transfer",
     "infer_roles": "roles",
     "load": "transfer",
+    "load_optimizer": "optimizers",
+    "load_rules": "rules",
     "make_plan": "planner",
     "max_ulps": "ulps",
     "model_variables": "keras_models",
@@ -62,6 +66,8 @@ __all__ = [
     "export",
     "infer_roles",
     "load",
+    "load_optimizer",
+    "load_rules",
     "make_plan",
     "max_ulps",
     "model_variables",

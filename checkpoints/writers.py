@@ -12,7 +12,7 @@ import numpy as np
 from . import dtypes
 from .archives import SAFE_NAMES
 from .atomic import Replacement
-from .checkpoint import Checkpoint, TensorInfo
+from .checkpoint import Checkpoint, TensorInfo, element_count
 from .errors import CheckpointError
 from .saver import encode_tensor, write_saver
 
@@ -73,7 +73,7 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
     header: dict[str, Any] = {}
     offset = 0
     for name, info in source.infos.items():
-        size = dtypes.BY_NAME[info.dtype].size * int(np.prod(info.shape, dtype=object))
+        size = dtypes.BY_NAME[info.dtype].size * element_count(info.shape)
         header[name] = {
             "dtype": SAFE_NAMES[info.dtype],
             "shape": list(info.shape),

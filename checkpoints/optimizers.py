@@ -1,0 +1,229 @@
+"""The state of TF 1's optimizers, carried into Keras's: slots along a plan, and the number of steps.
+
+Keras has three generations of optimizers: legacy ones, which know their slots by variable and name; those of TF 2.11 to
+2.15 and those of Keras 3, which hold a list for each kind of slot, in the order of the variables they were built for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Mapping, NamedTuple
+
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .errors import CheckpointError, MappingError
+from .keras_models import assign, value_of
+from .objects import object_names
+from .plan import Plan, Row, group_by_target
+from .roles import Role, infer_roles
+from .transforms import apply, pieces_of
+
+# The rounding of TF 1's running product of float32 stays below half a step up to about here.
+_TRUSTED_STEPS = 4000
+_LISTS = {
+    "adam": {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats"},
+    "momentum": {"accumulator": "momentums"},
+    "rmsprop": {"rms": "_velocities", "momentum": "_momentums", "mg": "_average_gradients"},
+    "adagrad": {"accumulator": "_accumulators"},
+    "ftrl": {"accumulator": "_accumulators", "linear": "_linears"},
+}
+_KERAS_3_NAMES = {"momentum": "m", "velocity": "v"}
+_LEGACY = {("momentum", "accumulator"): "momentum"}
+_EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
+
+
+class Carried(NamedTuple):
+    """What `load_optimizer` did: how many slots it assigned, the number of steps, and what differs from TF 1."""
+
+    slots: int
+    steps: int | None
+    notes: tuple[str, ...]
+
+
+def load_optimizer(
+    plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any], steps: int | None = None
+) -> Carried:
+    """Assigns slots and iterations of a Keras `optimizer` from `checkpoint`, along the `plan` that loaded `variables`.
+
+    `optimizer` is any Keras Adam, SGD with momentum, RMSprop, Adagrad or Ftrl (or plain SGD, which has no slots); it is
+    built for the trainable ones of `variables` if it was not yet, and those it was built for must be among them. Slots
+    are transformed as their variables are, without constants added; Momentum's accumulator becomes Keras's velocity,
+    -learning_rate times it. The number of steps is `steps`, else `global_step` of the file, unless Adam's own powers
+    count another number.
+
+    Raises MappingError for slots that the file lacks or that are those of several optimizers.
+    """
+    return _Carrier(plan, checkpoint, optimizer, variables).run(steps)
+
+
+class _Carrier:
+    def __init__(self, plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any]) -> None:
+        if not hasattr(optimizer, "iterations"):
+            kind = type(optimizer).__name__
+            raise CheckpointError(
+                f"optimizer {kind}: only Keras optimizers are known; restore others with TF 1's Saver"
+            )
+        self._rows = group_by_target(plan.rows)
+        self._checkpoint = checkpoint
+        self._optimizer = optimizer
+        self._variables = {name: v for name, v in variables.items() if getattr(v, "trainable", True)}
+        self._roles = infer_roles(checkpoint.tensors, object_names(checkpoint))
+        self._kind = _kind_of(optimizer)
+        self._notes: list[str] = []
+
+    def run(self, steps: int | None) -> Carried:
+        """Checks that every slot has a source, then assigns slots and iterations."""
+        targets = self._targets()
+        sources: dict[str, dict[str, str]] = {}
+        problems: list[str] = []
+        for name, slot, _ in targets:
+            for row in self._rows.get(name, []):
+                if row.action == "load" and row.source not in sources:
+                    sources[row.source] = self._slots_of(row.source, problems)
+                if row.action == "load" and slot not in sources[row.source]:
+                    problems.append(f"{name}: the file has no slot {slot} ({self._kind}) of {row.source}")
+        if problems:
+            raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
+        for name, slot, variable in targets:
+            value = self._value(self._rows[name], slot, sources)
+            if self._kind == "momentum":
+                value = (-np.float32(self._setting("learning_rate")) * value).astype(value.dtype)
+            written = assign(variable, value)
+            if value_of(variable).tobytes() != written.tobytes():
+                raise CheckpointError(f"slot {slot} of {name} does not hold what was written")
+        steps = self._steps() if steps is None else steps
+        if steps is not None:
+            self._optimizer.iterations.assign(steps)
+        self._compare_epsilon()
+        return Carried(len(targets), steps, tuple(self._notes))
+
+    def _targets(self) -> list[tuple[str, str, Any]]:
+        """(variable's name, slot, the optimizer's variable) for all slots of the optimizer."""
+        optimizer = self._optimizer
+        ordered = [(name, v) for name, v in self._variables.items() if name in self._rows]
+        if hasattr(optimizer, "get_slot"):
+            return self._legacy_targets(ordered)
+        if not getattr(optimizer, "built", False) and hasattr(optimizer, "build"):
+            optimizer.build([variable for _, variable in ordered])
+        built_for = _built_for(optimizer, ordered)
+        found = []
+        for slot, attribute in _LISTS.get(self._kind, {}).items():
+            held = getattr(optimizer, attribute, None) or getattr(optimizer, "_" + attribute, None) or []
+            if held and len(held) != len(built_for):
+                raise CheckpointError(f"the optimizer holds {len(held)} of {attribute} for {len(built_for)} variables")
+            found += [(name, slot, variable) for name, variable in zip(built_for, held) if variable is not None]
+        return found
+
+    def _legacy_targets(self, ordered: list[tuple[str, Any]]) -> list[tuple[str, str, Any]]:
+        optimizer = self._optimizer
+        variables = [variable for _, variable in ordered]
+        if hasattr(optimizer, "_create_all_weights"):
+            optimizer._create_all_weights(variables)
+        else:
+            optimizer._create_hypers()
+            optimizer._create_slots(variables)
+        names = list(optimizer.get_slot_names())
+        found = []
+        for slot in _LISTS.get(self._kind, {}):
+            legacy = _LEGACY.get((self._kind, slot), slot)
+            if legacy in names:
+                found += [(name, slot, optimizer.get_slot(variable, legacy)) for name, variable in ordered]
+        return found
+
+    def _slots_of(self, source: str, problems: list[str]) -> dict[str, str]:
+        """Slot name to tensor name, for the slots of one variable in the file that fit this optimizer."""
+        found: dict[str, str] = {}
+        for name, role in self._roles.items():
+            if role.kind == "slot" and role.of == source and _matches(role, self._kind):
+                slot = (
+                    {"momentum": "m", "velocity": "v"}.get(role.slot, role.slot) if self._kind == "adam" else role.slot
+                )
+                if slot in found:
+                    problems.append(f"{source}: several slots {slot}: {found[slot]} and {name}")
+                found[slot] = name
+        return found
+
+    def _value(self, rows: list[Row], slot: str, sources: Mapping[str, Mapping[str, str]]) -> np.ndarray[Any, Any]:
+        """One slot, put together as its variable is; what the variable was filled with is zero in a slot."""
+        value = np.zeros(rows[0].target_shape, rows[0].target_dtype)
+        for row in rows:
+            if row.action == "load":
+                read = self._checkpoint.read(sources[row.source][slot])
+                for piece in pieces_of(row.transform, row.source_shape, row.target_shape):
+                    apply(piece._replace(add=0.0), read, value)
+        return value
+
+    def _steps(self) -> int | None:
+        counters = [name for name, role in self._roles.items() if role.kind == "counter"]
+        given = [name for name in counters if name.rpartition("/")[2] == "global_step"]
+        step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
+        powers = {self._from_power(name) for name in counters if "beta2_power" in name.rpartition("/")[2]} - {None}
+        if len(powers) == 1 and self._kind == "adam":
+            (counted,) = powers
+            if step is None or counted != step:
+                self._notes.append(f"Adam's own power counts {counted} steps, global_step says {step}: {counted} taken")
+            return counted
+        if step is None:
+            self._notes.append("the file does not say how many steps were made: iterations are left as they are")
+        return step
+
+    def _from_power(self, name: str) -> int | None:
+        power = float(self._checkpoint.read(name).reshape(-1)[0])
+        beta = float(np.float32(self._setting("beta_2") or 0.999))
+        if not 0 < power < 1 or not 0 < beta < 1:
+            return None
+        # TF 1 multiplies once before the first step, so the power is one ahead.
+        steps = round(math.log(power) / math.log(beta)) - 1
+        return steps if steps <= _TRUSTED_STEPS else None
+
+    def _setting(self, name: str) -> float:
+        value = getattr(self._optimizer, name, None)
+        if value is None:
+            return 0.0
+        return float(np.asarray(_plain(value)))
+
+    def _compare_epsilon(self) -> None:
+        wanted = _EPSILON.get(self._kind)
+        epsilon = self._setting("epsilon")
+        if wanted is not None and not math.isclose(epsilon, wanted, rel_tol=1e-3, abs_tol=1e-12):
+            self._notes.append(
+                f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1: set what TF 1 had to continue alike"
+            )
+
+
+def _kind_of(optimizer: Any) -> str:
+    name = type(optimizer).__name__.lower()
+    for kind in ("adam", "rmsprop", "adagrad", "ftrl"):
+        if name.startswith(kind):
+            return kind
+    if name.startswith("sgd"):
+        # Legacy SGD says in a private flag whether it keeps momentum; its hyperparameter may be a variable.
+        momentum = getattr(optimizer, "momentum", 0)
+        kept = getattr(optimizer, "_momentum", False) is True
+        return "momentum" if kept or (momentum is not None and float(np.asarray(_plain(momentum)))) else "sgd"
+    raise CheckpointError(f"optimizer {type(optimizer).__name__}: no conversion from TF 1 is known")
+
+
+def _plain(value: Any) -> Any:
+    return value.numpy() if hasattr(value, "numpy") else value
+
+
+def _matches(role: Role, kind: str) -> bool:
+    return kind in role.optimizer.lower()
+
+
+def _built_for(optimizer: Any, ordered: list[tuple[str, Any]]) -> list[str]:
+    """The names of the variables that the optimizer's lists follow."""
+    held = getattr(optimizer, "_trainable_variables", None)
+    names = {id(variable): name for name, variable in ordered}
+    if held:
+        unknown = [str(getattr(v, "name", v)) for v in held if id(v) not in names]
+        if unknown:
+            raise CheckpointError("the optimizer was built for other variables: {}".format(", ".join(unknown[:5])))
+        return [names[id(variable)] for variable in held]
+    index = getattr(optimizer, "_index_dict", None)
+    if index:
+        places = {name: index[variable._unique_id] for name, variable in ordered if variable._unique_id in index}
+        return sorted(places, key=places.__getitem__)
+    return [name for name, _ in ordered]

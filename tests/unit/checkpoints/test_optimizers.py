@@ -1,0 +1,146 @@
+"""Optimizer state, with stand-ins for the generations of Keras's optimizers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from checkpoints import Layer, MappingError, Rule, load_optimizer, make_plan, open_checkpoint, write_saver
+
+from .support import Variable, data, expected
+
+RULES = [Rule(r"generator/(fc1/(?:kernel|bias))", r"\1")]
+
+
+def model():
+    return {"fc1/kernel": Variable((4, 3)), "fc1/bias": Variable((3,))}
+
+
+class Optimizer:
+    """What Keras from TF 2.11 on has: lists of slots in the order of the variables given to `build`."""
+
+    built = False
+    epsilon = 1e-7
+    beta_2 = 0.999
+    learning_rate = 0.5
+    momentum = 0.9
+    lists = ()
+
+    def __init__(self):
+        self.iterations = Variable((), "int64")
+
+    def build(self, variables):
+        self.built = True
+        self._trainable_variables = list(variables)
+        for name in self.lists:
+            setattr(self, name, [Variable(variable.shape) for variable in variables])
+
+
+class Adam(Optimizer):
+    lists = ("_momentums", "_velocities")
+
+
+class SGD(Optimizer):
+    lists = ("momentums",)
+
+
+class LegacyAdam:
+    """What Keras had up to TF 2.10: slots by variable and name."""
+
+    epsilon = 1e-8
+    beta_2 = 0.999
+
+    def __init__(self):
+        self.iterations = Variable((), "int64")
+        self.slots = {}
+
+    def _create_all_weights(self, variables):
+        self.slots = {(id(v), name): Variable(v.shape) for v in variables for name in ("m", "v")}
+
+    def get_slot_names(self):
+        return ["m", "v"]
+
+    def get_slot(self, variable, name):
+        return self.slots[id(variable), name]
+
+
+LegacyAdam.__name__ = "Adam"
+
+
+def test_adams_slots_and_steps_arrive_and_its_epsilon_is_mentioned():
+    wanted = expected("adam")
+    with open_checkpoint(data("adam")) as checkpoint:
+        variables = model()
+        plan = make_plan(checkpoint, variables, RULES)
+        optimizer = Adam()
+        carried = load_optimizer(plan, checkpoint, optimizer, variables)
+        assert (carried.slots, carried.steps) == (4, 5)
+        assert optimizer.iterations.numpy() == wanted["global_step"] == 5
+        assert np.array_equal(optimizer._momentums[0].numpy(), wanted["generator/fc1/kernel/Adam"])
+        assert np.array_equal(optimizer._velocities[1].numpy(), wanted["generator/fc1/bias/Adam_1"])
+        assert any("epsilon is 1e-07 here, 1e-08" in note for note in carried.notes)
+
+        legacy = LegacyAdam()
+        carried = load_optimizer(plan, checkpoint, legacy, variables)
+        moved = legacy.get_slot(variables["fc1/bias"], "m").numpy()
+        assert np.array_equal(moved, wanted["generator/fc1/bias/Adam"])
+        assert carried.notes == ()
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(values):
+        write_saver(tmp_path / "m", values)
+        return open_checkpoint(tmp_path / "m")
+
+    return write
+
+
+def test_slots_of_an_lstm_change_places_like_its_weights_but_gain_no_forget_bias(make):
+    kernel, bias = np.arange(40, dtype="f4").reshape(5, 8), np.arange(8, dtype="f4")
+    name = "rnn/lstm_cell"
+    values = {f"{name}/kernel": kernel, f"{name}/bias": bias}
+    values.update({key + slot: value for key, value in dict(values).items() for slot in ("/Adam", "/Adam_1")})
+    variables = {
+        "x/kernel": Variable((3, 8)),
+        "x/recurrent_kernel": Variable((2, 8)),
+        "x/bias": Variable((8,)),
+    }
+    with make(values) as checkpoint:
+        plan = make_plan(checkpoint, variables, [Layer(name, "x")])
+        optimizer = Adam()
+        load_optimizer(plan, checkpoint, optimizer, variables, steps=3)
+    assert optimizer._momentums[2].numpy().tolist() == [0, 1, 4, 5, 2, 3, 6, 7]
+    assert np.array_equal(optimizer._velocities[1].numpy()[:, 2:4], kernel[3:, 4:6])
+
+
+def test_momentum_becomes_velocity(make):
+    values = {"w": np.ones(2, "f4"), "w/Momentum": np.array([1, -2], "f4"), "global_step": np.int64(9)}
+    variables = {"w": Variable((2,))}
+    with make(values) as checkpoint:
+        optimizer = SGD()
+        carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, optimizer, variables)
+    assert optimizer.momentums[0].numpy().tolist() == [-0.5, 1]
+    assert carried.steps == 9
+
+
+def test_a_global_step_that_two_optimizers_shared_does_not_count_adams_steps(make):
+    power = np.float32(0.999)
+    for _ in range(10):
+        power = np.float32(power * np.float32(0.999))
+    values = {"w": np.ones(2, "f4"), "w/Adam": np.ones(2, "f4"), "w/Adam_1": np.ones(2, "f4")}
+    values.update({"beta2_power": power, "global_step": np.int64(20)})
+    variables = {"w": Variable((2,))}
+    with make(values) as checkpoint:
+        carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, Adam(), variables)
+    assert carried.steps == 10
+    assert any("global_step says 20" in note for note in carried.notes)
+
+
+def test_missing_slots_are_all_named(make):
+    variables = {"a": Variable((2,)), "b": Variable((2,))}
+    with make({"a": np.ones(2, "f4"), "b": np.ones(2, "f4"), "a/Adam": np.ones(2, "f4")}) as checkpoint:
+        plan = make_plan(checkpoint, variables)
+        with pytest.raises(MappingError) as raised:
+            load_optimizer(plan, checkpoint, Adam(), variables)
+    assert len(raised.value.problems) == 3
