@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from matrix.environments import Environment
@@ -45,6 +46,7 @@ def make_lock(path: Path, environment: Environment) -> int:
     the resolver's own words; the old lock then stays as it was.
     """
     command = [uv(), "pip", "compile", "--quiet", "-", "--no-header", "--no-annotate", "--generate-hashes"]
+    command += ["--python", sys.executable]  # else uv asks every python on PATH, which takes seconds, and uses none
     command += ["--exclude-newer", environment.cutoff, "--python-version", environment.python]
     command += ["--python-platform", "x86_64-manylinux_2_28", "--no-emit-index-url", "--no-emit-find-links"]
     done = subprocess.run(
