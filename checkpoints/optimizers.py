@@ -61,9 +61,7 @@ class _Carrier:
     def __init__(self, plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any]) -> None:
         if not hasattr(optimizer, "iterations"):
             kind = type(optimizer).__name__
-            raise CheckpointError(
-                f"optimizer {kind}: only Keras optimizers are known; restore others with TF 1's Saver"
-            )
+            raise CheckpointError(f"optimizer {kind}: only those of Keras are known; restore others with a Saver")
         self._rows = group_by_target(plan.rows)
         self._checkpoint = checkpoint
         self._optimizer = optimizer

@@ -9,6 +9,7 @@ from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .errors import CheckpointError, MappingError
 from .inference import Group, find_candidates, fit, group_sources, group_targets, named_layout, refusal
+from .layouts import CATALOGUE
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
@@ -78,9 +79,12 @@ class _Planner:
         self._problems = Problems(checkpoint.path, targets, self._roles)
         self._rows: list[Row] = []
         self._open: dict[str, TensorInfo] = {}
+        self._claimed: dict[Layer, set[str]] = {}
+        self._layer_groups: dict[Layer, list[Group]] = {}
 
     def plan(self, infer: bool) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
+        self._claim()
         for info in self._tensors.values():
             found = self._by_rules(info)
             self._rows += found
@@ -115,18 +119,34 @@ class _Planner:
     def _by_rules(self, info: TensorInfo) -> list[Row]:
         rows: list[Row] = []
         for rule, pattern in self._rules:
-            match = None if isinstance(rule, Layer) else pattern.fullmatch(info.name)
+            if isinstance(rule, Layer):
+                if info.name in self._claimed[rule]:
+                    return rows
+                continue
+            match = pattern.fullmatch(info.name)
             if match is None:
                 continue
-            self._problems.used.add(rule.pattern)
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
-            if isinstance(rule, Rule):
-                row, partial = self._apply(info, rule, match.expand(rule.target))
-                rows.append(row)
-                if not partial:
-                    return rows
+            row, partial = self._apply(info, rule, match.expand(rule.target))
+            rows.append(row)
+            if not partial:
+                return rows
         return rows
+
+    def _claim(self) -> None:
+        """Finds the tensors that rules for layers are about, so that later rules leave them alone."""
+        labels = {self._label(info): info for info in self._tensors.values()}
+        for rule, pattern in self._rules:
+            if not isinstance(rule, Layer):
+                continue
+            try:
+                layouts = [named_layout(rule.layout)] if rule.layout else CATALOGUE
+            except ValueError as error:
+                self._problems.add(f"rule {rule.pattern!r}: {error}")
+                layouts = []
+            self._layer_groups[rule] = [g for g in group_sources(labels, layouts) if pattern.fullmatch(g.scope)]
+            self._claimed[rule] = {info.name for g in self._layer_groups[rule] for info in g.leaves.values()}
 
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""
@@ -141,26 +161,18 @@ class _Planner:
         return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
 
     def _by_layer_rules(self) -> None:
-        """Rules for whole layers, over what rules for single tensors left."""
+        """Rules for whole layers, over the tensors that they claimed."""
         for rule, pattern in self._rules:
             if not isinstance(rule, Layer):
                 continue
-            try:
-                layouts = [named_layout(rule.layout)] if rule.layout else None
-            except ValueError as error:
-                self._problems.add(f"rule {rule.pattern!r}: {error}")
-                continue
-            labels = {self._label(info): info for info in self._open.values()}
-            groups = group_sources(labels, layouts) if layouts else group_sources(labels)
             layers = group_targets(self._free())
             tried: dict[str, list[str]] = {}
-            for group in groups:
+            for group in self._layer_groups[rule]:
                 match = pattern.fullmatch(group.scope)
-                if match is None or not all(info.name in self._open for info in group.leaves.values()):
+                if match is None or not self._is_open(group):
                     continue
-                self._problems.used.add(rule.pattern)
                 path = match.expand(rule.target)
-                rows, why = fit(group, path, layers.get(path, {})) if path in layers else ((), f"no layer {path}")
+                rows, why = fit(group, path, layers[path]) if path in layers else ((), f"no layer {path}")
                 tried.setdefault(group.scope, []).append(f"{group.layout.name}: {refusal(group) or why}")
                 if rows and not refusal(group):
                     self._take(rows, f"rule {rule.pattern}, layout {group.layout.name}")

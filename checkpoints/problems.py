@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class Problems:
-    """Collects problems; `used` holds the patterns of the rules that matched something."""
+    """Collects problems."""
 
     def __init__(self, path: str, targets: Mapping[str, Target], roles: Mapping[str, Role]) -> None:
         self.found: list[str] = []
-        self.used: set[str] = set()
         self._path = path
         self._targets = targets
         self._roles = roles

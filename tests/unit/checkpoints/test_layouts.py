@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import Layer, MappingError, export, load, make_plan, max_ulps, open_checkpoint
+from checkpoints import Ignore, Layer, MappingError, export, load, make_plan, max_ulps, open_checkpoint
 
-from .support import Variable, data
+from .support import Variable, corpus, data, needs_corpus
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +246,52 @@ def test_layers_that_only_order_could_tell_apart_are_ambiguous(layouts):
     rules = [Layer("basic/rnn/basic_lstm_cell", "one"), Layer("block/rnn/lstm_cell", "other")]
     assert 'Layer("basic/rnn/basic_lstm_cell", "one")' in text
     assert len(make_plan(part, variables, rules).rows) == 6
+
+
+@needs_corpus
+@pytest.mark.parametrize("folder, letters", [("tf101-charrnn-v1", 99), ("tf101-charrnn-v2", 98)])
+def test_other_peoples_character_model_computes_its_golden_outputs(folder, letters):
+    """Two stacked LSTM cells, an embedding and a softmax layer, under the names of TF 0.9 and of TF 1.0."""
+    (path,) = corpus(folder)
+    with np.load(path + "/golden.npz") as stored:
+        golden = dict(stored)
+    variables = {
+        "letters/embeddings": Variable((letters, 128)),
+        **rnn("lstm", 4, 128, 128),
+        **rnn("lstm_1", 4, 128, 128),
+        "softmax/kernel": Variable((128, letters)),
+        "softmax/bias": Variable((letters,)),
+    }
+    rules = [Ignore("Variable", "the learning rate")]
+    with open_checkpoint(corpus(folder + "/model.ckpt*")[0]) as checkpoint:
+        plan = make_plan(checkpoint, variables, rules, infer=True)
+        load(plan, checkpoint, variables)
+    values = {name: variable.numpy() for name, variable in variables.items()}
+    first = lstm(values["letters/embeddings"][golden["inputs_input_data"]], *weights(values, "lstm"))
+    second = lstm(first, *weights(values, "lstm_1"))
+    logits = second @ values["softmax/kernel"] + values["softmax/bias"]
+    np.testing.assert_allclose(logits, golden["outputs_logits"], rtol=0, atol=2e-5)
+
+
+@needs_corpus
+def test_attention_heads_of_bert_become_an_axis():
+    (path,) = corpus("keras-bert-tiny/bert_model.ckpt.index")
+    scope = "bert/encoder/layer_1/attention"
+    rules = [
+        Layer(scope + "/self/(query|key|value)", r"mha/\1", layout="attention heads"),
+        Layer(scope + "/output/dense", "mha/attention_output", layout="attention output"),
+        Ignore(".*", "another part of the model"),
+    ]
+    variables = {"mha/attention_output/kernel": Variable((2, 2, 4)), "mha/attention_output/bias": Variable((4,))}
+    for name in ("query", "key", "value"):
+        variables[f"mha/{name}/kernel"] = Variable((4, 2, 2))
+        variables[f"mha/{name}/bias"] = Variable((2, 2))
+    with open_checkpoint(path) as checkpoint:
+        plan = make_plan(checkpoint, variables, rules)
+        load(plan, checkpoint, variables)
+        query = checkpoint.read(scope + "/self/query/kernel")
+        back = export(plan, variables)
+    x = np.ones((3, 4), "f4")
+    heads = np.einsum("bf,fhs->bhs", x, variables["mha/query/kernel"].numpy())
+    np.testing.assert_allclose(heads.reshape(3, 4), x @ query, rtol=0, atol=1e-6)
+    assert np.array_equal(back[scope + "/self/query/kernel"], query)
