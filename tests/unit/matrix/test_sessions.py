@@ -1,0 +1,62 @@
+"""What `nox` shows and refuses: asked of nox itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.environments import load_environments
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+ROWS = load_environments(CHECKOUT / "environments.toml")
+
+
+def nox(*arguments):
+    command = [sys.executable, "-m", "nox", *arguments]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def listed():
+    """{session: (tags, description)} as `nox -l` shows them, those that do not run by default included."""
+    done = nox("-l")
+    assert done.returncode == 0, done.stderr
+    lines = re.findall(r"^[*-] (\S+)(?: \[(\S*)\])?(?: -> (.*))?$", done.stdout, re.MULTILINE)
+    return {name: (tags, text) for name, tags, text in lines}
+
+
+def test_there_is_a_session_for_each_row_with_its_tags(listed):
+    rows = {f"{row.session}({row.release})": ",".join(row.tags) for row in ROWS.values()}
+    assert {name: tags for name, (tags, _) in listed.items() if re.match("[cg]pu-tf", name)} == rows
+
+
+def test_every_session_has_a_description_of_one_line(listed):
+    assert len(listed) > len(ROWS)
+    assert not [name for name, (_, text) in listed.items() if not (20 < len(text) < 120 and text.endswith("."))]
+
+
+@pytest.mark.parametrize("tag", ["tf1", "tf2", "cpu", "gpu", "keras2", "keras3"])
+def test_a_tag_selects_the_rows_that_have_it(tag):
+    done = nox("-l", "--json", "-t", tag)
+    rows = {f"{row.session}({row.release})" for row in ROWS.values() if tag in row.tags}
+    assert {entry["session"] for entry in json.loads(done.stdout)} == rows != set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-s", "cpu-tf2(2.12)"], ["--session", "cpu-tf2(2.12)"], ["--session=cpu-tf2(2.12)"]]
+)
+def test_an_unknown_release_is_one_line_with_those_near_it(arguments):
+    done = nox(*arguments)
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [done.stderr.strip()] and "cpu-tf2(2.21)" in done.stderr
+
+
+def test_a_status_of_its_own_reaches_who_called_nox():
+    done = nox("-s", "cpu-tf2(2.21)", "--", "--engine", "rocket")
+    assert done.returncode == 4, done.stderr
+    assert "there is no engine 'rocket'" in done.stderr

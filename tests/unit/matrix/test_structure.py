@@ -1,0 +1,110 @@
+"""What may know of what, as DESIGN says, and that no cell is declared in vain or written and forgotten."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.plan import load_checks
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+HOST = sorted((CHECKOUT / "matrix").glob("*.py"))
+
+
+def imported(path):
+    """The top names of every module that `path` imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module)
+    return {name.partition(".")[0] for name in found}
+
+
+def words(path):
+    """Every word of `path` outside of prose: names, attributes and the words of strings that are no docstring."""
+    tree = ast.parse(path.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield from re.findall(r"\w+", node.value)
+
+
+@pytest.mark.parametrize("path", HOST, ids=lambda path: path.name)
+def test_the_hosts_side_imports_neither_tensorflow_nor_a_subject(path):
+    assert not imported(path) & {"tensorflow", "keras", "gan", "checkpoints"}
+
+
+def test_the_hosts_side_does_not_load_them_either():
+    modules = ", ".join(f"matrix.{path.stem}" for path in HOST if path.stem not in ("__init__", "__main__"))
+    heavy = "{'tensorflow', 'keras', 'gan', 'numpy', 'checkpoints'}"
+    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def starters(path):
+    """The first words of the commands in lists that `path` has: what it could start."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.List) and node.elts:
+            first = node.elts[0]
+            yield first.value if isinstance(first, ast.Constant) else ast.unparse(first)
+
+
+def test_only_the_engine_starts_docker_and_podman():
+    able = {path.name for path in HOST if {"docker", "podman", "self.command", "engine.command"} & set(starters(path))}
+    assert able <= {"engine.py", "bases.py"} and "engine.py" in able
+
+
+def test_no_part_that_serves_every_subject_names_a_layer_of_this_one():
+    """The GAN is the first subject, not the only one."""
+    paths = [*HOST, *(CHECKOUT / "checkpoints").rglob("*.py"), *(CHECKOUT / "tests/compatibility").glob("*.py")]
+    names = {"generator", "discriminator", "fc1", "fc2"}
+    assert {path.name: names & set(words(path)) for path in paths if names & set(words(path))} == {}
+
+
+def written_in(path):
+    tree = ast.parse(path.read_text())
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+
+
+def consumed(path):
+    """{test: the kind that its `consumes` mark names}."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        for mark in getattr(node, "decorator_list", ()):
+            match = re.fullmatch(r"pytest\.mark\.consumes\('(.+)'\)", ast.unparse(mark))
+            if match:
+                found[node.name] = match[1]
+    return found
+
+
+def modules():
+    return [
+        path for folder in ("environment", "compatibility") for path in (CHECKOUT / "tests" / folder).glob("test_*.py")
+    ]
+
+
+def test_every_cell_is_declared_and_every_declared_cell_is_there():
+    written = {f"{path.relative_to(CHECKOUT)}::{name}" for path in modules() for name in written_in(path)}
+    declared = [check.test for check in load_checks(CHECKOUT / "tests/cells.toml")]
+    assert len(declared) == len(set(declared)), "a cell is declared twice"
+    assert set(declared) == written
+
+
+def test_what_a_cell_consumes_is_the_same_in_both_places():
+    marked = {
+        f"{path.relative_to(CHECKOUT)}::{name}": kind for path in modules() for name, kind in consumed(path).items()
+    }
+    declared = {check.test: check.consumes for check in load_checks(CHECKOUT / "tests/cells.toml") if check.consumes}
+    assert declared == marked
