@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .rules import load_rules
     from .saver import write_saver
     from .transfer import export, load
-    from .ulps import max_ulps
+    from .ulps import max_ulps, ulps_of_largest
 
 _HOMES = {
     "Checkpoint": "checkpoint",
@@ -47,6 +47,7 @@ _HOMES = {
     "load_rules": "rules",
     "make_plan": "planner",
     "max_ulps": "ulps",
+    "ulps_of_largest": "ulps",
     "model_variables": "keras_models",
     "open_checkpoint": "open",
     "write_saver": "saver",
@@ -70,6 +71,7 @@ __all__ = [
     "load_rules",
     "make_plan",
     "max_ulps",
+    "ulps_of_largest",
     "model_variables",
     "open_checkpoint",
     "write_saver",

@@ -8,6 +8,7 @@ objects that come in are asked for what they have.
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -99,7 +100,11 @@ def _base_name(weight: Any) -> str:
 
 def value_of(variable: Any) -> np.ndarray[Any, Any]:
     """The value of a Keras or TensorFlow variable, in a type of `checkpoints.dtypes`."""
-    value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
+    backend = _graph_backend(variable)
+    if backend is not None:
+        value = np.asarray(backend.get_value(variable))
+    else:
+        value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
     name = dtypes.name_of(value.dtype)
     # Arrays of a package's own bfloat16 become this package's, which every NumPy can hold.
     if name is not None and dtypes.BY_NAME[name].wrapped and not value.dtype.names:
@@ -109,11 +114,21 @@ def value_of(variable: Any) -> np.ndarray[Any, Any]:
 
 def assign(variable: Any, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Assigns `value` to a Keras or TensorFlow variable and returns the value as it must now read."""
-    if value.dtype.names:
-        variable.assign(value[value.dtype.names[0]].view(_own_dtype(variable)))
+    given = value[value.dtype.names[0]].view(_own_dtype(variable)) if value.dtype.names else value
+    backend = _graph_backend(variable)
+    if backend is not None:
+        backend.set_value(variable, given)
     else:
-        variable.assign(value)
+        variable.assign(given)
     return value
+
+
+def _graph_backend(variable: Any) -> Any:
+    """Keras's own way to the values of a variable in a static graph and its session; None for eager variables."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(variable, tensorflow.Variable) or tensorflow.executing_eagerly():
+        return None
+    return tensorflow.keras.backend
 
 
 def _own_dtype(variable: Any) -> Any:

@@ -46,6 +46,25 @@ def max_ulps(a: Any, b: Any) -> int:
     return int(np.where(left_nan, np.uint64(0), distance).max())
 
 
+def ulps_of_largest(a: Any, reference: Any) -> float:
+    """The largest difference between `a` and `reference`, in units in the last place of the largest `reference`.
+
+    What to ask of outputs that are sums: one that happens to be near zero is the small difference of large terms, and
+    the same error is any number of its own units. Both must be floating-point, of one shape and type (ValueError
+    otherwise). Infinite if anything is not finite in one and not the same in the other. 0 without elements.
+    """
+    a, reference = np.asarray(a), np.asarray(reference)
+    if a.shape != reference.shape or a.dtype != reference.dtype or a.dtype.kind != "f":
+        raise ValueError(f"{a.dtype} {list(a.shape)} and {reference.dtype} {list(reference.shape)}")
+    finite = np.isfinite(a) & np.isfinite(reference)
+    if not np.array_equal(a[~finite], reference[~finite]):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    difference = np.abs(a[finite].astype(np.float64) - reference[finite].astype(np.float64)).max()
+    return float(difference / np.spacing(np.abs(reference[finite]).max()))
+
+
 def _ordinals(array: np.ndarray[Any, Any], code: str) -> np.ndarray[Any, Any]:
     """int64 numbers that rise by one from each floating-point number to the next; both zeros are 0."""
     bits = np.ascontiguousarray(array).view(code).reshape(-1).astype(np.int64)

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_plan_arguments(parser, required=False)
     parser.add_argument("--to", metavar="FILE", required=True, help="what to write")
+    parser.add_argument("--objects", action="store_true", help="write what tf.train.Checkpoint(model=...) writes")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
 
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
     from ..writers import of_checkpoint, write
 
-    if options.to.endswith(_KERAS):
+    if options.to.endswith(_KERAS) or options.objects:
         raise CheckpointError(f"{options.to}: this format needs the model: give --model")
     source = of_checkpoint(checkpoint)
     kind = write(options.to, source, options.overwrite)
@@ -63,7 +64,7 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
     from ..writers import write
     from .common import build_models, plan_for, targets_of
 
-    models = build_models(options.model) if options.to.endswith(_KERAS) else {}
+    models = build_models(options.model) if options.to.endswith(_KERAS) or options.objects else {}
     variables = model_variables(models) if models else targets_of(options.model)
     plan = plan_for(checkpoint, variables, options)
     source = planned(plan, checkpoint)
@@ -73,5 +74,11 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
     if len(models) != 1:
         raise CheckpointError(f"{options.to}: this format holds one model, not {len(models)}")
     load(plan, checkpoint, variables)
-    save(next(iter(models.values())), options.to, options.overwrite)
+    (model,) = models.values()
+    if options.objects:
+        from ..tf_runtime import write_objects
+
+        write_objects(model, options.to, options.overwrite)
+        return len(source), size, "object-based"
+    save(model, options.to, options.overwrite)
     return len(source), size, "Keras"

@@ -1,7 +1,8 @@
 """Load a checkpoint into a model and compare what the model computes with golden outputs.
 
 The golden file is a .npz with arrays inputs_NAME and outputs_NAME. For a dictionary of models, NAME is the model's key;
-for one model, inputs are taken in the order of their names, and outputs compared in that of theirs.
+for one model, inputs are taken in the order of their names, and outputs compared in that of theirs. With --graph, the
+golden arrays are made by running the graph that came with the checkpoint in the TensorFlow that is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ EXAMPLE = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_plan_arguments(parser, required=True)
-    parser.add_argument("--golden", metavar="FILE", required=True, help="inputs_* and outputs_* (.npz)")
+    parser.add_argument("--golden", metavar="FILE", help="inputs_* and outputs_* (.npz)")
+    parser.add_argument("--graph", metavar="PATH", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
+    parser.add_argument("--output", action="append", default=[], help="an operation of that graph; may be repeated")
     parser.add_argument("--atol", type=float, default=1e-5, help="largest absolute error that passes (1e-5)")
     parser.add_argument("--rtol", type=float, default=1e-5, help="largest error relative to the output (1e-5)")
 
@@ -33,13 +36,12 @@ def run(options: argparse.Namespace) -> int:
     from ..keras_models import model_variables
     from ..transfer import load
 
-    with open_checkpoint(options.golden) as golden:
-        arrays = {name: golden.read(name) for name in golden.tensors}
+    arrays = _golden(options)
     models = build_models(options.model)
     variables = model_variables(models)
     with open_checkpoint(options.path) as checkpoint:
         load(plan_for(checkpoint, variables, options), checkpoint, variables)
-    results = [_compare(*pair, options) for pair in _outputs(models, arrays, options.golden)]
+    results = [_compare(*pair, options) for pair in _outputs(models, arrays, options.golden or options.graph)]
     if options.json:
         import json
 
@@ -51,6 +53,17 @@ def run(options: argparse.Namespace) -> int:
             lines.append((r["name"], f"{r['absolute']:.3g}", f"{r['relative']:.3g}", str(r["ulps"]), verdict))
         print(align(lines, terminal_width()))
     return 0 if all(result["passed"] for result in results) else 1
+
+
+def _golden(options: argparse.Namespace) -> dict[str, Any]:
+    if bool(options.golden) == bool(options.graph):
+        raise CheckpointError("verify: give golden arrays with --golden, or a graph to make them with --graph")
+    if options.graph:
+        from ..tf_runtime import run_graph
+
+        return run_graph(options.graph, options.output)
+    with open_checkpoint(options.golden) as golden:
+        return {name: golden.read(name) for name in golden.tensors}
 
 
 def _outputs(models: Mapping[str, Any], arrays: Mapping[str, Any], path: str) -> list[tuple[str, Any, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import max_ulps
+from checkpoints import max_ulps, ulps_of_largest
 
 HUGE = 1 << 60
 
@@ -54,3 +54,18 @@ def test_arrays_of_other_shapes_or_types_are_refused():
         max_ulps(np.zeros(2), np.zeros(3))
     with pytest.raises(ValueError, match="types"):
         max_ulps(np.zeros(2, "f4"), np.zeros(2, "f8"))
+
+
+def test_an_error_is_counted_in_the_last_place_of_the_largest_number():
+    reference = np.array([8.0, 1e-6], "f4")
+    assert max_ulps(reference, reference + np.array([0, 1e-6], "f4")) > 1 << 20
+    assert ulps_of_largest(reference + np.array([0, 1e-6], "f4"), reference) == pytest.approx(1.05, rel=0.01)
+    assert ulps_of_largest(np.nextafter(reference, np.float32(9)), reference) == 1
+
+
+def test_what_is_not_finite_must_be_the_same():
+    infinite = np.array([np.inf, 1], "f4")
+    assert ulps_of_largest(infinite, infinite) == 0
+    assert ulps_of_largest(np.array([np.nan, 1], "f4"), np.array([2, 1], "f4")) == np.inf
+    with pytest.raises(ValueError, match="float64"):
+        ulps_of_largest(np.zeros(2), np.zeros(2, "f4"))

@@ -1,0 +1,132 @@
+"""The one module that imports TensorFlow: to run a graph that a checkpoint came with, and to write what only it can.
+
+Everything is imported when a function is called, and works with TF 1.15 as with 2.x (through `compat.v1`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Sequence
+
+import numpy as np
+
+from .errors import CheckpointError
+
+
+def _tensorflow(why: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError as error:
+        raise CheckpointError(f"{why} needs TensorFlow, which is not here: {error}") from None
+    return tf
+
+
+def run_graph(path: str, outputs: Sequence[str] = (), seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """Golden arrays made by running the graph at `path` on random inputs of a fixed `seed`: inputs_* and outputs_*.
+
+    `path` is a SavedModel's directory (its default signature is run), the prefix of a checkpoint with a `.meta`, or a
+    frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. Unknown
+    dimensions of inputs are 2; integers are 0 or 1. Raises CheckpointError that says what is missing.
+    """
+    v1 = _tensorflow("running a graph").compat.v1
+    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        try:
+            fetches = _load_graph(v1, session, graph, path)
+        except (OSError, ValueError, v1.errors.OpError) as error:
+            raise CheckpointError(f"{path}: its graph does not load: {str(error).splitlines()[0]}") from None
+        if outputs:
+            fetches = {name.replace("/", "."): _tensor(graph, name, path) for name in outputs}
+        if not fetches:
+            raise CheckpointError(f"{path}: name the outputs to compare; candidates: {_ends(graph)}")
+        feeds = {tensor: _random(tensor, seed + place) for place, tensor in enumerate(_inputs(fetches.values()))}
+        try:
+            values = session.run(fetches, feeds)
+        except v1.errors.OpError as error:
+            raise CheckpointError(f"{path}: its graph does not run: {str(error).splitlines()[0]}") from None
+    golden = {"inputs_" + tensor.op.name.replace("/", "."): value for tensor, value in feeds.items()}
+    golden.update({"outputs_" + name: np.asarray(value) for name, value in values.items()})
+    return golden
+
+
+def _load_graph(v1: Any, session: Any, graph: Any, path: str) -> dict[str, Any]:
+    """Loads graph and values; the outputs, where the file names them."""
+    if os.path.isdir(path):
+        meta = v1.saved_model.load(session, [v1.saved_model.tag_constants.SERVING], path)
+        signatures = meta.signature_def
+        chosen = signatures.get("serving_default") or next(iter(signatures.values()))
+        return {name: graph.get_tensor_by_name(info.name) for name, info in chosen.outputs.items()}
+    if path.endswith(".pb"):
+        definition = v1.GraphDef()
+        with open(path, "rb") as stream:
+            definition.ParseFromString(stream.read())
+        v1.import_graph_def(definition, name="")
+        return {}
+    v1.train.import_meta_graph(path + ".meta", clear_devices=True).restore(session, path)
+    return {}
+
+
+def _tensor(graph: Any, name: str, path: str) -> Any:
+    try:
+        return graph.get_tensor_by_name(name if ":" in name else name + ":0")
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{path}: the graph has no {name}; candidates: {_ends(graph)}") from None
+
+
+def _ends(graph: Any) -> str:
+    """The operations that nothing consumes and that yield floating-point numbers: likely outputs."""
+    ends = [
+        op.name
+        for op in graph.get_operations()
+        if op.outputs and op.inputs and op.outputs[0].dtype.is_floating and not _is_read(op) and not _is_training(op)
+    ]
+    # The last that were added are those nearest to the end of a network.
+    ends.reverse()
+    return ", ".join(ends[:8]) + (", ..." if len(ends) > 8 else "")
+
+
+def _is_training(op: Any) -> bool:
+    """Whether the operation belongs to initialisation, saving or training rather than to the network."""
+    kinds, scopes = ("Assign", "Apply", "Resource", "ReadVariable"), ("gradients", "save", "train")
+    return bool(op.type.startswith(kinds) or op.name.startswith(scopes) or op.name.endswith("/read"))
+
+
+def _is_read(op: Any) -> bool:
+    """Whether the network goes on behind the operation."""
+    return any(not _is_training(consumer) for consumer in op.outputs[0].consumers())
+
+
+def _inputs(fetches: Any) -> list[Any]:
+    """The placeholders that `fetches` depend on, by name."""
+    pending = [tensor.op for tensor in fetches]
+    seen = set(pending)
+    found = {}
+    while pending:
+        op = pending.pop()
+        if op.type == "Placeholder":
+            found[op.name] = op.outputs[0]
+        for source in [tensor.op for tensor in op.inputs] + list(op.control_inputs):
+            if source not in seen:
+                seen.add(source)
+                pending.append(source)
+    return [found[name] for name in sorted(found)]
+
+
+def _random(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
+    rank = tensor.shape.rank if hasattr(tensor.shape, "rank") else tensor.shape.ndims
+    if rank is None:
+        raise CheckpointError(f"the input {tensor.op.name} may have any shape; make golden inputs yourself")
+    shape = [2 if extent is None else int(extent) for extent in tensor.shape.as_list()]
+    random = np.random.RandomState(seed)
+    if tensor.dtype.is_floating:
+        return random.standard_normal(shape).astype(tensor.dtype.as_numpy_dtype)
+    return random.randint(0, 2, shape).astype(tensor.dtype.as_numpy_dtype)
+
+
+def write_objects(model: Any, path: str, overwrite: bool = False) -> None:
+    """Writes `model` as an object-based checkpoint of tf.train.Checkpoint(model=model), with the prefix `path`."""
+    tf = _tensorflow("an object-based checkpoint")
+    if os.path.lexists(path + ".index") and not overwrite:
+        raise CheckpointError(f"{path}.index: exists already, and overwriting was not asked for")
+    # TensorFlow writes under temporary names itself and renames the index last.
+    tf.train.Checkpoint(model=model).write(path)
