@@ -71,9 +71,9 @@ __all__ = [
     "load_rules",
     "make_plan",
     "max_ulps",
-    "ulps_of_largest",
     "model_variables",
     "open_checkpoint",
+    "ulps_of_largest",
     "write_saver",
 ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+import checkpoints
+from gan.rules import RULES
 from gan.settings import LATENT_SIZE
 
 
@@ -11,7 +13,7 @@ def build_generator():
     """The generator: (batch, LATENT_SIZE) to (batch, 1)."""
     return tf.keras.Sequential(
         [
-            tf.keras.layers.Input((LATENT_SIZE,)),
+            tf.keras.layers.InputLayer((LATENT_SIZE,)),
             tf.keras.layers.Dense(64, activation="elu", name="fc1"),
             tf.keras.layers.Dense(64, activation="elu", name="fc2"),
             tf.keras.layers.Dense(1, name="G"),
@@ -24,9 +26,31 @@ def build_discriminator():
     """The discriminator: (batch, 1) to logits of shape (batch, 1)."""
     return tf.keras.Sequential(
         [
-            tf.keras.layers.Input((1,)),
+            tf.keras.layers.InputLayer((1,)),
             tf.keras.layers.Dense(32, activation="elu", name="fc1"),
             tf.keras.layers.Dense(1, name="D"),
         ],
         name="discriminator",
     )
+
+
+def seed_weights(seed):
+    """Make the initial weights follow from `seed`: Keras has a generator of its own, with this setter from 2.7."""
+    getattr(tf.keras.utils, "set_random_seed", tf.compat.v1.set_random_seed)(seed)
+
+
+def named_variables(models):
+    """The variables of `models` (by name) as `checkpoints` calls them, which is what TensorFlow 1 calls them."""
+    return checkpoints.model_variables(models)
+
+
+def inner(variables):
+    """The tf.Variables of Keras variables: Keras 3 wraps them, earlier ones are tf.Variables."""
+    return [variable.value if hasattr(variable, "path") else variable for variable in variables]
+
+
+def initial_values(prefix, variables):
+    """The values for `variables` in the TensorFlow 1 checkpoint at `prefix`, by their names."""
+    with checkpoints.open_checkpoint(prefix) as source:
+        plan = checkpoints.make_plan(source, variables, RULES)
+        return {row.target: source.read(row.source) for row in plan.rows if row.target is not None}

@@ -12,7 +12,8 @@ LATENT_SIZE = 100
 class Settings:
     """How to train. The defaults are the subject's own; tests choose a rate at which learning shows in seconds.
 
-    `epsilon` is Adam's, and set on purpose: TensorFlow 1 has 1e-8 and Keras 1e-7, which alone moves the weights apart.
+    `optimizer` is whose Adam the eager modes use, `keras` or `tf1`. `epsilon` is Adam's, and set on purpose:
+    TensorFlow 1 has 1e-8 and Keras 1e-7, which alone moves the weights apart.
     """
 
     steps: int = 1000
@@ -20,12 +21,15 @@ class Settings:
     learning_rate: float = 1e-5
     epsilon: float = 1e-8
     seed: int = 1
+    optimizer: str = "keras"
 
     def __post_init__(self):
         for name in ("steps", "batch"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError("{} must be a whole number of at least 1, not {!r}".format(name, value))
+        if self.optimizer not in ("keras", "tf1"):
+            raise ValueError("optimizer must be 'keras' or 'tf1', not {!r}".format(self.optimizer))
         for name in ("learning_rate", "epsilon"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):

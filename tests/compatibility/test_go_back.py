@@ -49,7 +49,7 @@ def test_saver_restores_what_keras_wrote(artifact, record_property):
         record_property("restored", len(values))
     assert not changed, "not restored bit for bit: {}".format(changed)
     with np.load(os.path.join(artifact, "golden.npz")) as golden:
-        ulps = {name: checkpoints.max_ulps(outputs[name], golden["outputs_" + name]) for name in outputs}
+        ulps = {name: checkpoints.ulps_of_largest(outputs[name], golden["outputs_" + name]) for name in outputs}
     record_property("ulps", max(ulps.values()))
     record_property("bound", subject.ULPS)
     assert all(distance <= subject.ULPS for distance in ulps.values()), ulps
