@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from .roles import Role
+
 
 class TensorInfo(NamedTuple):
     """One tensor of a file, as its index describes it.
@@ -54,6 +56,13 @@ class Checkpoint:
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
         raise NotImplementedError
+
+    def roles(self) -> dict[str, Role]:
+        """What each tensor is: a variable, a slot of one, a counter, ... (see `checkpoints.roles`)."""
+        from .objects import object_names
+        from .roles import infer_roles
+
+        return infer_roles(self.tensors, object_names(self))
 
     def close(self) -> None:
         """Closes the files that are open; the checkpoint can be listed but not read after that."""

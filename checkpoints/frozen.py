@@ -19,6 +19,8 @@ from .wire import WireError, fields, message, text
 if TYPE_CHECKING:
     import numpy as np
 
+    from .roles import Role
+
 _CONST_OPS = (b"Const", b"HostConst")
 
 
@@ -35,6 +37,7 @@ class FrozenGraph(Checkpoint):
             except (ValueError, OSError) as error:
                 raise CheckpointError("{}: {}".format(path, error)) from None
         self._protos: dict[str, TensorProto] = {}
+        self._read_names: set[str] = set()
         try:
             self._list()
         except WireError as error:
@@ -50,12 +53,27 @@ class FrozenGraph(Checkpoint):
             # A caught exception still refers to a piece of it; it goes when that does.
             pass
 
+    def roles(self) -> dict[str, Role]:
+        """Constants that are read through an Identity, as variables were, are variables; the others are constants."""
+        from .roles import Role
+
+        return {
+            name: Role("variable" if self._is_variable(info) else "constant") for name, info in self.tensors.items()
+        }
+
+    def _is_variable(self, info: TensorInfo) -> bool:
+        if not info.dtype.startswith(("float", "bfloat")):
+            return False
+        # Some tools leave the Identity nodes out; then every array of numbers may have been a variable.
+        return info.name in self._read_names if self._read_names else bool(info.shape)
+
     def _list(self) -> None:
         nodes = 0
         tensors = []
         for graph in _graphs(memoryview(self._map)):
             for node in _nodes(graph):
                 nodes += 1
+                self._read_names.update(_identity_input(node))
                 found = _constant(node)
                 if found is None or found[0] in self._protos:
                     continue
@@ -69,6 +87,7 @@ class FrozenGraph(Checkpoint):
         if not nodes:
             raise WireError("there are no nodes in it")
         self.tensors = {info.name: info for info in sorted(tensors)}
+        self._read_names &= set(self.tensors)
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
         proto = self._protos.get(info.name)
@@ -115,6 +134,19 @@ def _nodes(graph: memoryview) -> Iterator[memoryview]:
     for key, value in fields(graph):
         if key == 1:
             yield message(value)
+
+
+def _identity_input(node: memoryview) -> list[str]:
+    """What an Identity node passes on; nothing for other nodes."""
+    op, inputs = b"", []
+    for key, item in fields(node):
+        if key == 2:
+            op = bytes(message(item))
+        elif key == 3:
+            inputs.append(text(item))
+        elif key > 3:
+            break
+    return inputs if op == b"Identity" else []
 
 
 def _constant(node: memoryview) -> tuple[str, TensorProto] | None:

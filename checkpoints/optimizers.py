@@ -14,9 +14,8 @@ import numpy as np
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
-from .objects import object_names
 from .plan import Plan, Row, group_by_target
-from .roles import Role, infer_roles
+from .roles import Role
 from .transforms import apply, pieces_of
 
 # The rounding of TF 1's running product of float32 stays below half a step up to about here.
@@ -66,7 +65,7 @@ class _Carrier:
         self._checkpoint = checkpoint
         self._optimizer = optimizer
         self._variables = {name: v for name, v in variables.items() if getattr(v, "trainable", True)}
-        self._roles = infer_roles(checkpoint.tensors, object_names(checkpoint))
+        self._roles = checkpoint.roles()
         self._kind = _kind_of(optimizer)
         self._notes: list[str] = []
 

@@ -13,7 +13,6 @@ from .layouts import CATALOGUE
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
-from .roles import infer_roles
 from .settle import Choice, settle
 from .transforms import whole
 
@@ -74,7 +73,7 @@ class _Planner:
         self._targets = targets
         self._rules = [(rule, _compile(rule)) for rule in rules]
         self._names = object_names(checkpoint)
-        self._roles = infer_roles(checkpoint.tensors, self._names)
+        self._roles = checkpoint.roles()
         self._averages = averages
         self._problems = Problems(checkpoint.path, targets, self._roles)
         self._rows: list[Row] = []

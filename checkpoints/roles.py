@@ -35,7 +35,7 @@ _STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
 class Role(NamedTuple):
     """What a tensor is, and where it is a slot or a shadow, `of` which variable.
 
-    `kind` is variable, slot, shadow, counter, hyperparameter, string or bookkeeping.
+    `kind` is variable, slot, shadow, counter, hyperparameter, constant (of a graph), string or bookkeeping.
     """
 
     kind: str
@@ -68,6 +68,12 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) 
     if name.endswith(VALUE):
         return _infer_object(info, full_name)
     last = name.rpartition("/")[2]
+    if name.startswith(("optimizer_weights/", "optimizer/vars/")):
+        # In Keras's own files the optimizer's state has a place of its own.
+        counter = not info.shape and info.dtype == "int64"
+        return Role("counter") if counter else Role("slot", "a variable", "state", "optimizer")
+    if name.startswith("metrics/"):
+        return Role("bookkeeping")
     if not info.shape:
         if _POWER.fullmatch(last):
             return Role("counter", optimizer=f"power of Adam's {last[:5]}")

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import CheckpointError
 from ..keras_models import model_variables
-from ..objects import object_names
 from ..open import open_checkpoint
 from ..plan import Plan
 from ..planner import make_plan
-from ..roles import infer_roles
 from ..rules import load_rules
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def targets_of(spec: str) -> dict[str, Any]:
     if not os.path.exists(spec) and not os.path.exists(spec + ".index"):
         return model_variables(build_models(spec))
     with open_checkpoint(spec) as checkpoint:
-        roles = infer_roles(checkpoint.tensors, object_names(checkpoint))
+        roles = checkpoint.roles()
         return {name: info for name, info in checkpoint.tensors.items() if roles[name].kind == "variable"}
 
 

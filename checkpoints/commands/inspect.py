@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..objects import object_names
 from ..open import open_checkpoint
-from ..roles import Role, infer_roles
 from ..tables import align, human, progress, terminal_width
 
 if TYPE_CHECKING:
     import argparse
 
     from ..checkpoint import Checkpoint, TensorInfo
+    from ..roles import Role
 
 EXAMPLE = """example:
   python -m checkpoints inspect tests/unit/checkpoints/data/adam"""
@@ -28,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints the listing; returns the exit status."""
     with open_checkpoint(options.path) as checkpoint:
         digests = _digests(checkpoint) if options.sha256 else {}
-        roles = infer_roles(checkpoint.tensors, object_names(checkpoint))
+        roles = checkpoint.roles()
         if options.json:
             _print_json(checkpoint, roles, digests)
         else:

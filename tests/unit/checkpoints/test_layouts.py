@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import Ignore, Layer, MappingError, export, load, make_plan, max_ulps, open_checkpoint
+from checkpoints import Checkpoint, Ignore, Layer, MappingError, export, load, make_plan, max_ulps, open_checkpoint
 
 from .support import Variable, corpus, data, needs_corpus
 
@@ -19,11 +19,11 @@ def golden():
         return dict(stored)
 
 
-class Part:
+class Part(Checkpoint):
     """The tensors of a checkpoint below some scopes, as a checkpoint of their own."""
 
     def __init__(self, checkpoint, *scopes):
-        self.path = checkpoint.path
+        super().__init__(checkpoint.path)
         self.tensors = {name: info for name, info in checkpoint.tensors.items() if name.split("/")[0] in scopes}
         self.read = checkpoint.read
 
@@ -295,3 +295,22 @@ def test_attention_heads_of_bert_become_an_axis():
     heads = np.einsum("bf,fhs->bhs", x, variables["mha/query/kernel"].numpy())
     np.testing.assert_allclose(heads.reshape(3, 4), x @ query, rtol=0, atol=1e-6)
     assert np.array_equal(back[scope + "/self/query/kernel"], query)
+
+
+@needs_corpus
+@pytest.mark.parametrize("kind, gates, compute", [("gru", 3, gru), ("lstm", 4, lstm)])
+def test_a_frozen_recurrent_network_computes_its_golden_outputs(kind, gates, compute):
+    """An unrolled network of constants: its four to six variables are found among a hundred others."""
+    (path,) = corpus(f"t2o-frozen-{kind}")
+    with np.load(path + "/golden.npz") as stored:
+        # Digits of 28 rows, a row a step.
+        x, wanted = stored["inputs_X"].reshape(-1, 28, 28), stored["outputs_output"]
+    variables = {**rnn("net/recurrent", gates, 28, 128), "net/out/kernel": Variable((128, 10))}
+    variables["net/out/bias"] = Variable((10,))
+    with open_checkpoint(path) as checkpoint:
+        plan = make_plan(checkpoint, variables, infer=True)
+        load(plan, checkpoint, variables)
+    values = {name: variable.numpy() for name, variable in variables.items()}
+    last = compute(x, *weights(values, "net/recurrent"))[:, -1]
+    logits = last @ values["net/out/kernel"] + values["net/out/bias"]
+    np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-5)
