@@ -16,8 +16,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -50,8 +50,9 @@ class Prepared:
 class Running:
     """A command that was started: its process here, which ends when the command does."""
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], name: str, patience: float = 0.0) -> None:
         self.process, self.name = process, name
+        self.patience = patience  # seconds in which it may end in order, before it is killed
 
 
 class Engine(Protocol):
@@ -184,12 +185,13 @@ class Containers:
         return Base(reference, self.images()[reference], "official")
 
     def _build(self, environment: Environment, base: Base, tag: str, log: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="build-", dir=self.project.state) as folder:
+        temporary = tempfile.TemporaryDirectory(prefix="build-", dir=self.project.state)
+        with temporary as folder, self._own_name(base) as reference:
             context = Path(folder) / "context"
             context.mkdir()
             images.write_context(self.project, environment, context)
             arguments = ["build", "--network=host", "--target", environment.device, "--tag", tag]
-            arguments += ["--build-arg", f"BASE={base.reference}", "--label", f"carryover.environment={environment.id}"]
+            arguments += ["--build-arg", f"BASE={reference}", "--label", f"carryover.environment={environment.id}"]
             for name, path in images.secrets(Path(folder)).items():
                 arguments += ["--secret", f"id={name},src={path}"]
             command = _building_client() if self.name == "docker" else self.command
@@ -198,9 +200,28 @@ class Containers:
             environ = {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
             if self.name == "podman":  # keeps its cache mounts in a folder of TMPDIR that users would share
                 environ["TMPDIR"] = str(user_cache())
+                arguments.append("--layers=false")  # one container to build in, which _own_name removes
             _run_build(
                 [command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds
             )
+
+    @contextmanager
+    def _own_name(self, base: Base) -> Iterator[str]:
+        """A name of `base` that only one build has: podman calls the container it builds in after it.
+
+        That container, with all that was installed so far, stays when the build is ended, and is removed here.
+        """
+        if self.name != "podman":
+            yield base.reference
+            return
+        name = f"building-{os.getpid()}-{time.time_ns()}"
+        self._ask("tag", base.reference, f"localhost/carryover/{name}")
+        try:
+            yield f"localhost/carryover/{name}"
+        finally:
+            with undisturbed():
+                self._try("rm", "--force", "--ignore", f"{name}-working-container")
+                self._try("rmi", f"localhost/carryover/{name}")
 
     def import_image(self, reference: str, tar: Path, label: str, prove: Callable[[str], None]) -> None:
         """Make the image `reference` of a root file system, once `prove` has found nothing wrong with it.
@@ -250,7 +271,8 @@ class Containers:
             options += ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
         command = [self.command, "run", *options, prepared.image, "python", "-m", "tests.recorder", "/out", *arguments]
         # podman's monitor leaves a file called oom where it stands, when memory runs out.
-        return Running(_spawn(command, output, cwd=run), run.name)
+        # And podman that is killed while it creates a container leaves a half-made one, which no podman knows of.
+        return Running(_spawn(command, output, cwd=run), run.name, 3.0 if self.name == "podman" else 0.0)
 
     def _podman_options(self) -> list[str]:
         """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""
@@ -410,8 +432,12 @@ def gpu_here() -> bool:
     return done.returncode == 0 and "GPU" in done.stdout
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End `process` and everything that it started in its session."""
+def kill(process: subprocess.Popen[bytes], patience: float = 0.0) -> None:
+    """End `process` and everything that it started in its session, in order if it does that within `patience`."""
+    if patience and process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -257,7 +257,7 @@ def _end(run: Run, running: Running) -> None:
     """End the process and remove its container."""
     with undisturbed():
         alive = running.process.poll() is None
-        kill(running.process)
+        kill(running.process, running.patience)
         if running.process.stdin:
             running.process.stdin.close()
         if alive:

@@ -141,6 +141,15 @@ class Planted:
         lines = subprocess.run([self.engine, *shape], capture_output=True, text=True, check=True).stdout.splitlines()
         return [line for line in lines if line.split(" ")[0].endswith(f"-{pid}")]
 
+    def building(self, pid: int) -> list[str]:
+        """What podman keeps of a build that process `pid` has ended: containers to build in, names of bases."""
+        if self.engine != "podman":
+            return []
+        said = ""
+        for command in (["ps", "--all", "--external", "--format", "{{.Names}}"], ["images", "--format", "{{.Names}}"]):
+            said += subprocess.run(["podman", *command], capture_output=True, text=True, check=True).stdout
+        return [line for line in said.splitlines() if f"building-{pid}-" in line]
+
     def remove_images(self) -> None:
         """Remove the images that were built for the locks of this project alone."""
         if self.engine != "venv":

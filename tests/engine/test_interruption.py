@@ -43,7 +43,7 @@ def test_in_a_cell(planted, number):
     assert planted.outcomes() == {"test_passes": "passed"}
 
 
-@pytest.mark.parametrize("after", [0.0, 0.1, 0.25, 0.45, 0.7, 1.0])
+@pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.5, 0.8])
 def test_while_it_starts(planted, after):
     """From the folder of the run, which is made first, over a container that is being created, to the first cell."""
     planted.cells(CELLS)
@@ -75,8 +75,9 @@ def test_while_it_builds(planted_anew, number):
     planted_anew.cells(CELLS)
     process = planted_anew.start()
     until(lambda: [path for path in planted_anew.root.glob("reports/logs/*.log") if path.exists()])
-    time.sleep(0.3)
+    time.sleep(0.3 if planted_anew.engine == "venv" else 1.2)  # in the installation
     end(planted_anew, process, number)
+    assert planted_anew.building(process.pid) == []
     done = planted_anew.run("-k", "passes")
     assert (done.status, planted_anew.outcomes()) == (0, {"test_passes": "passed"}), done.out + done.err
 
