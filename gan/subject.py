@@ -1,8 +1,6 @@
 """What the matrix needs of a subject, in one place. To check another model, write such a module for it.
 
-A subject offers the names below and nothing else is asked of it: `RULES`, `ULPS`, `LEARNING`, `LEARNING_FACTOR`,
-`CHECKPOINT`, `sample_inputs`, `keras_models`, `train_static_graph`, `restore_static_graph` and `train_keras`. No cell
-knows a layer of it.
+A subject offers the names below, and nothing else is asked of it. No cell knows a layer of it.
 """
 
 from __future__ import annotations
@@ -25,6 +23,25 @@ LEARNING = Settings(steps=400, learning_rate=1e-3)
 
 #: The run whose checkpoint TensorFlow 2 loads: long enough that weights and slots are all away from their start.
 CHECKPOINT = Settings(steps=50, batch=32, learning_rate=1e-3)
+
+
+#: The run that every mode and release repeats step by step from TensorFlow 1.15's initial variables.
+TRAJECTORY = Settings(steps=50, batch=32, learning_rate=1e-3)
+
+#: How far any weight may be from TensorFlow 1.15's at any step of TRAJECTORY: twice the most that was measured.
+TRAJECTORY_WEIGHTS = 4e-6
+
+#: The same for the losses.
+TRAJECTORY_LOSSES = 1e-5
+
+
+def unsupported(mode):
+    """Why this release cannot run `mode` (one of `gan.trace.MODES`), or None."""
+    import tensorflow as tf
+
+    if mode in ("static_graph", "monitored_session") and not hasattr(tf.compat.v1.layers, "Dense"):
+        return "tf.layers is gone: Keras 3 is this release's Keras"
+    return None
 
 
 def sample_inputs():
@@ -72,6 +89,14 @@ def train_static_graph(settings=LEARNING, prefix=None):
         if prefix is not None:
             gan.save(prefix)
         return training, _outputs(gan)
+
+
+def write_initial(prefix):
+    """Save the untrained variables of the static graph as a Saver V2 checkpoint: where TRAJECTORY begins."""
+    from gan.static_graph import StaticGraphGAN
+
+    with StaticGraphGAN(TRAJECTORY) as gan:
+        gan.save(prefix)
 
 
 def restore_static_graph(prefix):

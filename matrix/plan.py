@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from matrix.errors import BadConfiguration
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of cells.toml: a pytest function, where it belongs, what it consumes, what it needs."""
+    """One table of cells.toml: a pytest function, where it belongs, its parameters, what it consumes and needs."""
 
     test: str
     in_: tuple[str, ...] = msgspec.field(name="in")
+    each: tuple[str, ...] = ()
     consumes: str | None = None
     needs: str | None = None
 
@@ -56,7 +58,8 @@ def planned_cells(
     for check in checks:
         if not set(check.in_) <= set(environment.tags):
             continue
-        ids = sorted(artifacts.get(check.consumes, ())) or ["nothing-there"] if check.consumes else []
-        names = [f"{check.test}[{artifact}]" for artifact in ids] if check.consumes else [check.test]
-        cells += [Cell(name, check.needs) for name in names]
+        parameters = [sorted(artifacts.get(check.consumes, ())) or ["nothing-there"]] if check.consumes else []
+        parameters += [list(check.each)] if check.each else []
+        for chosen in itertools.product(*parameters):
+            cells.append(Cell(check.test + (f"[{'-'.join(chosen)}]" if chosen else ""), check.needs))
     return cells

@@ -29,7 +29,7 @@ _COLOURS = {
 
 def console() -> Console:
     """The console that everything is told on; no colours where it is no terminal or NO_COLOR is set."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def short(cell: str) -> str:

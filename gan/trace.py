@@ -1,0 +1,90 @@
+"""Train in one of the modes and keep every loss and every weight of every step: what comparing modes needs.
+
+    python -m gan.trace MODE CHECKPOINT OUT.npz     from the variables of CHECKPOINT, with subject.TRAJECTORY
+
+A process of its own is what eager execution in TensorFlow 1 asks for: it is switched on before anything else, for good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from gan.data import training_batches
+from gan.settings import Settings
+
+#: The ways of writing it, by module, and the class that is that way.
+MODES = {
+    "static_graph": "StaticGraphGAN",
+    "monitored_session": "MonitoredSessionGAN",
+    "keras_static_graph": "KerasStaticGraphGAN",
+    "eager": "EagerGAN",
+    "function": "FunctionGAN",
+}
+
+
+def trace(mode, initial, settings):
+    """{"losses": (steps, 2), variable name: (steps + 1, *shape)}, from the variables of the checkpoint `initial`."""
+    import tensorflow as tf
+
+    if mode in ("eager", "function") and not tf.executing_eagerly():
+        return _in_a_process(mode, initial, settings)
+    with getattr(importlib.import_module("gan." + mode), MODES[mode])(settings, initial) as gan:
+        weights, losses = [gan.weights()], []
+        for batches in training_batches(settings):
+            losses.append(gan.step(*batches))
+            weights.append(gan.weights())
+    arrays = {name: np.array([step[name] for step in weights]) for name in weights[0]}
+    return dict(arrays, losses=np.array(losses))
+
+
+def _in_a_process(mode, initial, settings):
+    changed = [f"--{field.name}={getattr(settings, field.name)}" for field in dataclasses.fields(settings)]
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "trace.npz")
+        subprocess.check_call([sys.executable, "-m", "gan.trace", mode, initial, out] + changed)
+        with np.load(out) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def first_difference(trace, reference):
+    """(step, variable name) of the first weight of `trace` that is not bit for bit that of `reference`, or None."""
+    names = [name for name in reference if name != "losses"]
+    for step in range(len(reference[names[0]])):
+        for name in names:
+            if trace[name][step].tobytes() != reference[name][step].tobytes():
+                return step, name
+    return None
+
+
+def largest_difference(trace, reference):
+    """The largest absolute difference of any weight at any step."""
+    return max(float(np.max(np.abs(trace[name] - reference[name]))) for name in reference if name != "losses")
+
+
+def main():
+    """The command line above; each field of Settings is an option."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mode", choices=sorted(MODES))
+    parser.add_argument("checkpoint")
+    parser.add_argument("out")
+    for field in dataclasses.fields(Settings):
+        parser.add_argument("--" + field.name, type=type(field.default), default=field.default)
+    options = vars(parser.parse_args())
+    mode, checkpoint, out = options.pop("mode"), options.pop("checkpoint"), options.pop("out")
+    import tensorflow as tf
+
+    if mode in ("eager", "function"):
+        tf.compat.v1.enable_eager_execution()
+    np.savez(out, **trace(mode, checkpoint, Settings(**options)))
+
+
+if __name__ == "__main__":
+    main()
