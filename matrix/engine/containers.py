@@ -1,72 +1,33 @@
-"""The only module that runs docker, podman or a virtual environment.
+"""docker and podman: an image an environment, a container a run.
 
-Every engine offers the same four things: `prepare` an environment (build it, or find it built), `start` a command in
-it, `remove` what was started, and say what it is. The command line of docker and podman is used, not a client library:
-python-on-whales and docker-py have no BuildKit secrets without buildx, which Docker 20.10 does not bring.
+Their command line is used, not a client library: python-on-whales and docker-py have no BuildKit secrets without
+buildx, which Docker 20.10 does not bring.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import tenacity
 
-from matrix import images, interpreters, locks
+from matrix import images, locks
+from matrix.engine.gpu import gpu_here
+from matrix.engine.process import ENVIRON, Prepared, Running, Say, run_build, spawn
 from matrix.environments import Environment
-from matrix.errors import BaseImageUnavailable, BuildFailed, CarryoverError, DiskFull, EngineUnavailable
+from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.project import Project
-from matrix.tools import exclusive, undisturbed, user_cache, uv
-
-NAMES = ("docker", "podman", "venv")
-_GPU_SECONDS = 20  # for nvidia-smi
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An environment in which cells can run. `image`, `image_id` and `base` go into every record."""
-
-    environment: Environment
-    image: str
-    image_id: str
-    base: str
-
-
-class Running:
-    """A command that was started: its process here, which ends when the command does."""
-
-    def __init__(self, process: subprocess.Popen[bytes], name: str, patience: float = 0.0) -> None:
-        self.process, self.name = process, name
-        self.patience = patience  # seconds in which it may end in order, before it is killed
-
-
-class Engine(Protocol):
-    """What the rest of the host's side knows of an engine."""
-
-    name: str
-    isolation: str
-
-    def version(self) -> str: ...
-    def up_to_date(self, environment: Environment) -> Prepared | None: ...
-    def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared: ...
-    def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running: ...
-    def remove(self, name: str) -> None: ...
-    def inside(self, run: Path) -> dict[str, str]: ...
+from matrix.tools import exclusive, undisturbed, user_cache
 
 
 class Containers:
@@ -77,7 +38,7 @@ class Containers:
         self.isolation = "container"
         found = shutil.which(name)
         if found is None:
-            raise EngineUnavailable(f"{name} is not installed: install it, or use another of {', '.join(NAMES)}")
+            raise EngineUnavailable(f"{name} is not installed: install it, or use another of docker, podman and venv")
         self.command = found
         self._version = ""
 
@@ -201,9 +162,7 @@ class Containers:
             if self.name == "podman":  # keeps its cache mounts in a folder of TMPDIR that users would share
                 environ["TMPDIR"] = str(user_cache())
                 arguments.append("--layers=false")  # one container to build in, which _own_name removes
-            _run_build(
-                [command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds
-            )
+            run_build([command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds)
 
     @contextmanager
     def _own_name(self, base: Base) -> Iterator[str]:
@@ -263,7 +222,7 @@ class Containers:
             (run / "out", "/out", ""),
         ):
             options += ["--mount", f"type=bind,src={source},dst={target}{mode}"]
-        for name, value in _ENVIRON.items():
+        for name, value in ENVIRON.items():
             options += ["--env", f"{name}={value}"]
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
         options += self._podman_options()
@@ -272,7 +231,7 @@ class Containers:
         command = [self.command, "run", *options, prepared.image, "python", "-m", "tests.recorder", "/out", *arguments]
         # podman's monitor leaves a file called oom where it stands, when memory runs out.
         # And podman that is killed while it creates a container leaves a half-made one, which no podman knows of.
-        return Running(_spawn(command, output, cwd=run), run.name, 3.0 if self.name == "podman" else 0.0)
+        return Running(spawn(command, output, cwd=run), run.name, 3.0 if self.name == "podman" else 0.0)
 
     def _podman_options(self) -> list[str]:
         """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""
@@ -303,144 +262,6 @@ class Containers:
                 return
             if attempt < 2:
                 time.sleep(0.3)
-
-
-class VirtualEnvironments:
-    """No containers: the same locks and the same cells, in virtual environments that uv makes."""
-
-    name = "venv"
-    isolation = "none"
-
-    def __init__(self, project: Project) -> None:
-        self.project = project
-
-    def version(self) -> str:
-        """`venv (uv 0.9.1)`."""
-        done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=False)
-        return f"venv ({' '.join(done.stdout.split()[:2])})"
-
-    def _folder(self, environment: Environment, interpreter: Path) -> Path:
-        lock = images.Base(str(interpreter), "", "")
-        name = images.tag(self.project, environment, lock).rpartition("/")[2].replace(":", "-")
-        return self.project.state / "venvs" / name
-
-    def _prepared(self, environment: Environment, interpreter: Path) -> Prepared:
-        folder = self._folder(environment, interpreter)
-        return Prepared(environment, folder.name, folder.name.rpartition("-")[2], f"CPython at {interpreter}")
-
-    def up_to_date(self, environment: Environment) -> Prepared | None:
-        """The virtual environment of `environment`, if it is there for the lock as it is now."""
-        locks.check_lock(self.project.lock(environment), environment)
-        interpreter = interpreters.find(environment.python)
-        if interpreter is None or not self._folder(environment, interpreter).exists():
-            return None
-        return self._prepared(environment, interpreter)
-
-    def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
-        """The virtual environment of `environment`, made if need be, under its final name only when it is complete."""
-        locks.check_lock(self.project.lock(environment), environment)
-        interpreter = interpreters.require(environment.python)
-        folder = self._folder(environment, interpreter)
-        with exclusive(self.project.state / f"venv-{environment.id}.lock"):
-            if not folder.exists():
-                say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
-                partial = folder.with_name(folder.name + ".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                try:
-                    self._make(environment, interpreter, partial, log)
-                    partial.rename(folder)
-                finally:
-                    shutil.rmtree(partial, ignore_errors=True)
-        return self._prepared(environment, interpreter)
-
-    def _make(self, environment: Environment, interpreter: Path, folder: Path, log: Path) -> None:
-        environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-        environ.pop("VIRTUAL_ENV", None)
-        lock = str(self.project.lock(environment))
-        python = str(folder / "bin" / "python")
-        install = ["pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes"]
-        for command in (
-            ["venv", "--quiet", "--python", str(interpreter), str(folder)],
-            [*install, "--compile-bytecode", "--requirements", lock],
-        ):
-            _run_build([uv(), *command], environ, environment, log, self.project.limits.build_seconds)
-
-    def inside(self, run: Path) -> dict[str, str]:
-        """The run's folders, which are themselves."""
-        return {"in": str(run / "in"), "out": str(run / "out"), "lock": ""}
-
-    def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
-        """Start the recorder in a session of its own, with none of the caller's variables."""
-        binaries = self.project.state / "venvs" / prepared.image / "bin"
-        temporary = run / "tmp"
-        temporary.mkdir(exist_ok=True)
-        environ = {
-            **_ENVIRON,
-            "PATH": f"{binaries}:{os.defpath}",
-            "HOME": str(temporary),
-            "TMPDIR": str(temporary),
-            "CARRYOVER_OUT": str(run / "out"),
-            "PYTHONNOUSERSITE": "1",
-        }
-        command = [str(binaries / "python"), "-m", "tests.recorder", str(run / "out"), *arguments]
-        return Running(_spawn(command, output, cwd=self.project.root, env=environ), run.name)
-
-    def remove(self, name: str) -> None:
-        """Nothing stays but processes, which end with the one that `start` gave back."""
-
-
-_ENVIRON = {
-    "LANG": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",
-    "PYTHONUNBUFFERED": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "1",
-}
-
-
-def choose(project: Project, name: str | None, say: Say) -> Engine:
-    """The engine called `name`; without a name the first of docker, podman and venv that works here, said aloud.
-
-    Raises EngineUnavailable when a name is given and that engine does not work: nothing is taken in its place.
-    """
-    if name is not None:
-        if name not in NAMES:
-            raise EngineUnavailable(f"there is no engine {name!r}: there are {', '.join(NAMES)}")
-        engine: Engine = VirtualEnvironments(project) if name == "venv" else Containers(project, name)
-        engine.version()
-        return engine
-    reasons = []
-    for candidate in ("docker", "podman"):
-        try:
-            engine = Containers(project, candidate)
-            engine.version()
-            return engine
-        except EngineUnavailable as error:
-            reasons.append(str(error).partition(":")[0])
-    say(
-        f"engine venv, because {' and '.join(reasons)}: the cells run on this host, with its network and files in reach"
-    )
-    return VirtualEnvironments(project)
-
-
-def gpu_here() -> bool:
-    """Whether this host has an NVIDIA GPU with a driver that answers."""
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=_GPU_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and "GPU" in done.stdout
-
-
-def kill(process: subprocess.Popen[bytes], patience: float = 0.0) -> None:
-    """End `process` and everything that it started in its session, in order if it does that within `patience`."""
-    if patience and process.poll() is None:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 class _PullFailed(Exception):
@@ -475,48 +296,3 @@ def _building_client() -> str:
     raise EngineUnavailable(
         f"no docker client here can build with BuildKit ({', '.join(seen)}, without buildx): install docker-buildx"
     )
-
-
-def _spawn(command: Sequence[str], output: IO[bytes], **options: object) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own: a Ctrl-C on the terminal is for the host's side to handle."""
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-        command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **options
-    )
-
-
-def _run_build(
-    command: Sequence[str], environ: dict[str, str], environment: Environment, log: Path, seconds: int
-) -> None:
-    """Run a build with its words in `log`. Raises BuildFailed or DiskFull with the line that says why."""
-    with log.open("ab") as output:
-        start = output.tell()
-        process = None
-        try:
-            with undisturbed():  # so that what was started is known, and ended
-                process = _spawn(command, output, env=environ)
-            status = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise BuildFailed(
-                f"{environment.id} was not built within {seconds} s (CARRYOVER_BUILD_SECONDS); log: {log}"
-            ) from None
-        finally:
-            if process:
-                kill(process)
-    if status == 0:
-        return
-    words = log.read_bytes()[start:].decode(errors="replace")
-    raise _build_error(environment, words, log)
-
-
-def _build_error(environment: Environment, words: str, log: Path) -> CarryoverError:
-    lines = [re.sub(r"^#\d+ (\d+\.\d+ )?", "", line.strip()).strip() for line in words.splitlines() if line.strip()]
-    full = [line for line in lines if "no space left on device" in line.lower()]
-    if full:
-        return DiskFull(
-            f"no space left on the disk to build {environment.id}: {full[-1][-200:]}; free some and run again"
-        )
-    # uv says `error: …` and then `cause: …`; after it docker and podman repeat the whole command that failed
-    of_uv = [line for line in lines if re.match(r"error: |cause: |× |╰─▶ ", line)]
-    of_engine = [line for line in lines if re.match(r"error", line, re.IGNORECASE)]
-    cause = "; ".join(of_uv[:3]) or (of_engine or lines or ["it said nothing"])[-1]
-    return BuildFailed(f"{environment.id} could not be built: {cause[:400]}; log: {log}")

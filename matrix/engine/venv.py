@@ -1,0 +1,100 @@
+"""No container engine: virtual environments that uv makes, from the same locks, for the same cells."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from matrix import images, interpreters, locks
+from matrix.engine.process import ENVIRON, Prepared, Running, Say, run_build, spawn
+from matrix.environments import Environment
+from matrix.project import Project
+from matrix.tools import exclusive, uv
+
+
+class VirtualEnvironments:
+    """No containers: the same locks and the same cells, in virtual environments that uv makes."""
+
+    name = "venv"
+    isolation = "none"
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    def version(self) -> str:
+        """`venv (uv 0.9.1)`."""
+        done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=False)
+        return f"venv ({' '.join(done.stdout.split()[:2])})"
+
+    def _folder(self, environment: Environment, interpreter: Path) -> Path:
+        lock = images.Base(str(interpreter), "", "")
+        name = images.tag(self.project, environment, lock).rpartition("/")[2].replace(":", "-")
+        return self.project.state / "venvs" / name
+
+    def _prepared(self, environment: Environment, interpreter: Path) -> Prepared:
+        folder = self._folder(environment, interpreter)
+        return Prepared(environment, folder.name, folder.name.rpartition("-")[2], f"CPython at {interpreter}")
+
+    def up_to_date(self, environment: Environment) -> Prepared | None:
+        """The virtual environment of `environment`, if it is there for the lock as it is now."""
+        locks.check_lock(self.project.lock(environment), environment)
+        interpreter = interpreters.find(environment.python)
+        if interpreter is None or not self._folder(environment, interpreter).exists():
+            return None
+        return self._prepared(environment, interpreter)
+
+    def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
+        """The virtual environment of `environment`, made if need be, under its final name only when it is complete."""
+        locks.check_lock(self.project.lock(environment), environment)
+        interpreter = interpreters.require(environment.python)
+        folder = self._folder(environment, interpreter)
+        with exclusive(self.project.state / f"venv-{environment.id}.lock"):
+            if not folder.exists():
+                say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
+                partial = folder.with_name(folder.name + ".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                try:
+                    self._make(environment, interpreter, partial, log)
+                    partial.rename(folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
+        return self._prepared(environment, interpreter)
+
+    def _make(self, environment: Environment, interpreter: Path, folder: Path, log: Path) -> None:
+        environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+        environ.pop("VIRTUAL_ENV", None)
+        lock = str(self.project.lock(environment))
+        python = str(folder / "bin" / "python")
+        install = ["pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes"]
+        for command in (
+            ["venv", "--quiet", "--python", str(interpreter), str(folder)],
+            [*install, "--compile-bytecode", "--requirements", lock],
+        ):
+            run_build([uv(), *command], environ, environment, log, self.project.limits.build_seconds)
+
+    def inside(self, run: Path) -> dict[str, str]:
+        """The run's folders, which are themselves."""
+        return {"in": str(run / "in"), "out": str(run / "out"), "lock": ""}
+
+    def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
+        """Start the recorder in a session of its own, with none of the caller's variables."""
+        binaries = self.project.state / "venvs" / prepared.image / "bin"
+        temporary = run / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environ = {
+            **ENVIRON,
+            "PATH": f"{binaries}:{os.defpath}",
+            "HOME": str(temporary),
+            "TMPDIR": str(temporary),
+            "CARRYOVER_OUT": str(run / "out"),
+            "PYTHONNOUSERSITE": "1",
+        }
+        command = [str(binaries / "python"), "-m", "tests.recorder", str(run / "out"), *arguments]
+        return Running(spawn(command, output, cwd=self.project.root, env=environ), run.name)
+
+    def remove(self, name: str) -> None:
+        """Nothing stays but processes, which end with the one that `start` gave back."""
