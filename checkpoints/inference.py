@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .checkpoint import TensorInfo
     from .planner import Target
 
+_MANY = 32
 Leaves = Mapping[str, "TensorInfo"]
 
 
@@ -137,48 +138,66 @@ def _covers(group: Group, taken: Mapping[str, list[Row]], leaves: Mapping[str, T
 
 def find_candidates(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]) -> list[Candidate]:
     """All candidates, at most one for each scope and layer: that of the first layout that fits."""
-    by_leaves: dict[frozenset[str], list[str]] = {}
+    alike: dict[frozenset[tuple[str, Target]], list[str]] = {}
     for path, leaves in layers.items():
-        by_leaves.setdefault(frozenset(leaves), []).append(path)
+        alike.setdefault(frozenset(leaves.items()), []).append(path)
+    known: dict[object, tuple[Row, ...]] = {}
     found: dict[tuple[frozenset[str], str], Candidate] = {}
     for group in groups:
         if refusal(group):
             continue
-        user = user_scope(group.scope, group.layout.scope)
+        user = tuple(part for part in user_scope(group.scope, group.layout.scope).split("/") if part)
         members = frozenset(info.name for info in group.leaves.values())
-        possible = {part.target for part in group.layout.parts}
-        for names, paths in by_leaves.items():
-            if not names <= possible:
+        shapes = frozenset((leaf, info.shape, info.dtype) for leaf, info in group.leaves.items())
+        for kind, paths in alike.items():
+            # Whether a layer fits depends on shapes alone, so it is tried once for all that are alike.
+            key = (group.layout.name, shapes, kind)
+            if key not in known:
+                known[key] = fit(_anonymous(group), "", dict(kind))[0]
+            if not known[key]:
                 continue
             for path in _plausible(user, paths):
-                if (members, path) in found:
-                    continue
-                rows, _ = fit(group, path, layers[path])
-                if rows:
-                    parts = tuple(part for part in user.split("/") if part)
-                    found[members, path] = Candidate(group.layout, group.scope, parts, path, rows)
+                if (members, path) not in found:
+                    rows = tuple(_named(row, group, path) for row in known[key])
+                    found[members, path] = Candidate(group.layout, group.scope, user, path, rows)
     return _most_complete(list(found.values()))
+
+
+def _anonymous(group: Group) -> Group:
+    """The group with its leaves for names, so that what fits it can be told to other groups of the same shapes."""
+    return group._replace(leaves={leaf: info._replace(name=leaf) for leaf, info in group.leaves.items()})
+
+
+def _named(row: Row, group: Group, path: str) -> Row:
+    source = group.leaves[row.source].name if row.source else ""
+    return row._replace(source=source, target=f"{path}/{row.target}" if path else row.target)
 
 
 def _most_complete(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Without those that leave out tensors which another candidate for the same layer takes."""
-    by_path: dict[str, list[tuple[set[str], Candidate]]] = {}
+    taking: dict[tuple[str, str], list[set[str]]] = {}
     for candidate in candidates:
-        by_path.setdefault(candidate.path, []).append((candidate.sources(), candidate))
+        sources = candidate.sources()
+        for source in sources:
+            taking.setdefault((candidate.path, source), []).append(sources)
+    # Whatever takes more than a candidate does also takes its first source.
     return [
         candidate
-        for members in by_path.values()
-        for sources, candidate in members
-        if len(members) > 200 or not any(sources < others for others, _ in members)
+        for candidate in candidates
+        if not any(candidate.sources() < others for others in taking[candidate.path, next(iter(candidate.sources()))])
     ]
 
 
-def _plausible(user: str, paths: Sequence[str]) -> Sequence[str]:
-    """`paths`; where there are very many, those that end as the scope does, as comparing all with all is slow."""
-    if len(paths) <= 200:
-        return paths
-    last = user.rpartition("/")[2]
-    return [path for path in paths if path.rpartition("/")[2] == last] or paths[:200]
+def _plausible(user: tuple[str, ...], paths: Sequence[str]) -> Sequence[str]:
+    """`paths`; where there are many, those whose ends agree most with the scope's, which would be chosen anyway."""
+    count = 1
+    while len(paths) > _MANY and count <= len(user):
+        end = "/".join(user[-count:])
+        nearer = [path for path in paths if path == end or path.endswith("/" + end)]
+        if not nearer:
+            break
+        paths, count = nearer, count + 1
+    return paths
 
 
 def named_layout(text: str) -> Layout:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Mapping
 
-_MOST_COMPARED = 2000
+_MOST_COMPARED = 1000
 
 
+@lru_cache(maxsize=4096)
 def _words(name: str) -> set[str]:
     return set(re.findall(r"[a-z]+|\d+", name.lower()))
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .roles import Role
 
 
+# Every problem is told, but where there are hundreds, only the first come with hints, which take time to find.
+_MOST_HINTS = 200
+
+
 class Problems:
     """Collects problems."""
 
@@ -135,8 +139,8 @@ class Problems:
 
     def _report_unmapped(self, unmapped: Sequence[TensorInfo], missing: Sequence[str]) -> None:
         free = {name: self._targets[name].shape for name in missing}
-        for info in unmapped:
-            near = nearest(info.name, free, info.shape)
+        for place, info in enumerate(unmapped):
+            near = nearest(info.name, free, info.shape) if place < _MOST_HINTS else []
             fits = [name for name in near if free[name] == info.shape]
             settle = show(Rule(re.escape(info.name), fits[0])) + "\nor " if fits else ""
             settle += show(Ignore(re.escape(info.name), "why it stays"))
@@ -146,9 +150,9 @@ class Problems:
 
     def _report_missing(self, missing: Sequence[str], unmapped: Sequence[TensorInfo]) -> None:
         free = {info.name: info.shape for info in unmapped}
-        for name in missing:
+        for place, name in enumerate(missing):
             target = self._targets[name]
-            near = nearest(name, free, target.shape)
+            near = nearest(name, free, target.shape) if place < _MOST_HINTS else []
             fits = [source for source in near if free[source] == target.shape]
             settle = "\n" + show(Rule(re.escape(fits[0]), name)) if fits else ""
             head = f"{name} {list(target.shape)} {target.dtype} of the model gets no value"
