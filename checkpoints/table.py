@@ -38,6 +38,8 @@ class TableReader:
         self._stream = stream
         self._label = label
         self._bounds: list[tuple[bytes, memoryview]] | None = None
+        self._keys: list[bytes] = []
+        self._recent: tuple[int, dict[bytes, memoryview]] | None = None
         stream.seek(0, 2)
         self._size = stream.tell()
         if self._size < FOOTER_SIZE:
@@ -62,8 +64,9 @@ class TableReader:
         """The value under `key`, read by way of the index block alone; None if there is none."""
         if self._bounds is None:
             self._bounds = list(self._block(*self._index))
+            self._keys = [bound for bound, _ in self._bounds]
         # The index keys are upper bounds of their blocks, not keys.
-        place = bisect.bisect_left([bound for bound, _ in self._bounds], key)
+        place = bisect.bisect_left(self._keys, key)
         if place == len(self._bounds):
             return None
         value = self._bounds[place][1]
@@ -71,7 +74,10 @@ class TableReader:
             (offset, size), _ = _read_handle(value, 0, len(value))
         except WireError as error:
             raise CheckpointError("{}: index block: {}".format(self._label, error)) from None
-        return next((entry for other, entry in self._block(offset, size) if other == key), None)
+        # Small tensors share a block, and are mostly asked for in its order.
+        if self._recent is None or self._recent[0] != offset:
+            self._recent = offset, dict(self._block(offset, size))
+        return self._recent[1].get(key)
 
     def entries(self) -> Iterator[tuple[bytes, memoryview]]:
         """Every (key, value), in the table's order. Raises CheckpointError where a block is damaged or disordered."""

@@ -53,16 +53,31 @@ def human(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
-def progress(items: Iterable[_Item], total: int, doing: str) -> Iterator[_Item]:
-    """`items`, with a line on a terminal's standard error that says how far it is, once a second has gone by."""
-    show = sys.stderr.isatty()
-    begun = last = time.monotonic()
-    for done, item in enumerate(items):
+class Meter:
+    """A line on a terminal's standard error that says how far something is, once a second has gone by."""
+
+    def __init__(self, total: int, doing: str) -> None:
+        self._total = total
+        self._doing = doing
+        self._done = 0
+        self._begun = self._last = time.monotonic()
+        self._shown = False
+
+    def step(self) -> None:
+        """One more of the total; the last one clears the line."""
+        self._done += 1
         now = time.monotonic()
-        if show and now - begun > 1 and now - last > 0.1:
-            sys.stderr.write(f"\r{doing}: {done} of {total}")
+        if self._done == self._total and self._shown:
+            sys.stderr.write("\r\033[K")
+        elif now - self._begun > 1 and now - self._last > 0.1 and sys.stderr.isatty():
+            sys.stderr.write(f"\r{self._doing}: {self._done} of {self._total}")
             sys.stderr.flush()
-            last = now
+            self._last, self._shown = now, True
+
+
+def progress(items: Iterable[_Item], total: int, doing: str) -> Iterator[_Item]:
+    """`items`, with a `Meter` that counts them."""
+    meter = Meter(total, doing)
+    for item in items:
+        meter.step()
         yield item
-    if show and last > begun:
-        sys.stderr.write("\r\033[K")

@@ -5,7 +5,7 @@ The suffix of FILE decides: .npz, .safetensors, with a model .weights.h5 and .ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from ..open import open_checkpoint
@@ -14,7 +14,10 @@ from ..tables import human
 if TYPE_CHECKING:
     import argparse
 
+    import numpy as np
+
     from ..checkpoint import Checkpoint
+    from ..writers import Source
 
 EXAMPLE = """example:
   python -m checkpoints convert tests/unit/checkpoints/data/adam --to /tmp/adam.safetensors"""
@@ -53,9 +56,23 @@ def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[
 
     if options.to.endswith(_KERAS) or options.objects:
         raise CheckpointError(f"{options.to}: this format needs the model: give --model")
-    source = of_checkpoint(checkpoint)
+    source = _watched(of_checkpoint(checkpoint))
     kind = write(options.to, source, options.overwrite)
     return len(source), sum(info.nbytes for info in source.infos.values()), kind
+
+
+def _watched(source: Source) -> Source:
+    """`source`, saying on a terminal how far its reading is."""
+    from ..tables import Meter
+    from ..writers import Source
+
+    meter = Meter(len(source), "converting")
+
+    def read(name: str) -> np.ndarray[Any, Any]:
+        meter.step()
+        return source[name]
+
+    return Source(source.infos, read)
 
 
 def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
@@ -67,7 +84,7 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
     models = build_models(options.model) if options.to.endswith(_KERAS) or options.objects else {}
     variables = model_variables(models) if models else targets_of(options.model)
     plan = plan_for(checkpoint, variables, options)
-    source = planned(plan, checkpoint)
+    source = _watched(planned(plan, checkpoint))
     size = sum(info.nbytes for info in source.infos.values())
     if not models:
         return len(source), size, write(options.to, source, options.overwrite)
