@@ -79,7 +79,9 @@ class Problems:
             paths = [candidate.path for candidate in candidates]
             fits = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
             single = first.layout.name == "single"
-            rule: AnyRule = Rule(re.escape(scope), paths[0]) if single else Layer(re.escape(scope), paths[0])
+            rule: AnyRule = Layer(re.escape(scope), paths[0])
+            if single:
+                rule = Rule(re.escape(first.rows[0].source), paths[0])
             equally = "equally well" if len(paths) > 1 else "no better than others that fit it"
             self.add(f"ambiguous: {names} fits {fits} {equally}; say which, as in\n{show(rule)}")
 

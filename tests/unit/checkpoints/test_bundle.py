@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from checkpoints import CheckpointError, open_checkpoint
+from checkpoints.table import TableWriter
+from checkpoints.wire import field, fixed32
 
 from .support import comparable, corpus, data, expected, needs_corpus
 
@@ -133,3 +135,17 @@ def test_a_snappy_compressed_index_is_read():
     (path,) = corpus("serving-sm-tf2/variables/*.index")
     with open_checkpoint(path[: -len(".index")]) as checkpoint:
         assert checkpoint.read("a/.ATTRIBUTES/VARIABLE_VALUE") == np.float32(0.5)
+
+
+def test_variants_are_listed_but_not_read(tmp_path):
+    entry = field(1, 21) + field(2, b"") + field(5, 7) + fixed32(6, 1)
+    with open(str(tmp_path / "m.index"), "wb") as stream:
+        table = TableWriter(stream)
+        table.add(b"", field(1, 1))
+        table.add(b"list", entry)
+        table.finish()
+    (tmp_path / "m.data-00000-of-00001").write_bytes(bytes(7))
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        assert checkpoint.tensors["list"].dtype == "variant"
+        with pytest.raises(CheckpointError, match="variant tensors can be listed but not read"):
+            checkpoint.read("list")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from checkpoints import CheckpointError, open_checkpoint, write_saver
 
-from .support import data
+from .support import HERE, data
 
 
 def contents(path):
@@ -108,3 +111,25 @@ def test_values_are_asked_for_one_at_a_time(tmp_path):
 def test_a_directory_that_is_missing_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="cannot write here"):
         write_saver(tmp_path / "no" / "m", {"x": np.float32(1)})
+
+
+def test_killed_while_writing_it_leaves_nothing_under_the_names(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "import numpy as np\n"
+        "from checkpoints import write_saver\n"
+        "class Deadly(dict):\n"
+        "    def __getitem__(self, name):\n"
+        "        if name == 'b':\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return np.zeros(100000, 'f4')\n"
+        "write_saver(sys.argv[1], Deadly.fromkeys('abc'), overwrite=True)\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+    write_saver(tmp_path / "old", {"x": np.float32(1)})
+    for name in ("new", "old"):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / name)], cwd=root)
+        assert process.wait() == -signal.SIGKILL
+    assert not [name for name in os.listdir(str(tmp_path)) if name.startswith("new")]
+    with open_checkpoint(tmp_path / "old") as checkpoint:
+        assert checkpoint.read("x") == 1
