@@ -130,14 +130,14 @@ def fixtures(session):
 @nox.session(python=PYTHON, reuse_venv=True)
 def tests(session):
     """The tests of the project itself: without TensorFlow, on every engine that works here."""
-    session.install(*HOST, "nox", "numpy", "pytest", "hypothesis", "crc32c")
+    session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "crc32c")
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/unit", "tests/engine"]))
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
 def lint(session):
     """Style, types, and what runs inside environments against the oldest Python there."""
-    session.install(*HOST, "nox", "numpy", "pytest", "hypothesis", "ruff", "mypy")
+    session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "matrix", "checkpoints")
