@@ -64,6 +64,14 @@ def _parse(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     return parser, parser.parse_args(arguments)
 
 
+def _report(options: argparse.Namespace, told: dict[str, object]) -> None:
+    """What went wrong, for programs: with --json standard output is JSON in every case."""
+    if options.json:
+        import json
+
+        print(json.dumps(told))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit status. Every error is one clear line (or a list of problems) on stderr."""
     parser, options = _parse(sys.argv[1:] if arguments is None else arguments)
@@ -76,9 +84,11 @@ def main(arguments: list[str] | None = None) -> int:
         return status
     except MappingError as error:
         print(error, file=sys.stderr)
+        _report(options, {"error": error.context, "problems": error.problems})
         return UNMAPPED
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
+        _report(options, {"error": str(error)})
         return BAD_FILE
     except BrokenPipeError:
         # The reader of a pipe has seen enough; without this the interpreter would complain at its exit.

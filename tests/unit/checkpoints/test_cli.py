@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -171,6 +172,9 @@ def test_what_does_not_map_is_status_3_with_all_problems(module, capsys):
     assert main(["plan", data("part"), "--model", module + ":build"]) == 3
     errors = capsys.readouterr().err
     assert "dense/kernel" in errors and "rows/w" in errors and "columns/w" in errors
+    assert main(["plan", "--json", data("part"), "--model", module + ":build"]) == 3
+    told = json.loads(capsys.readouterr().out)["problems"]
+    assert any("rows/w" in problem for problem in told) and any("dense/kernel" in problem for problem in told)
 
 
 @pytest.mark.parametrize("suffix", [".py", ".toml"])
@@ -227,3 +231,16 @@ def test_what_a_format_cannot_hold_is_named_before_anything_is_written(tmp_path,
     assert main(["convert", data("types"), "--to", str(tmp_path / "out.safetensors")]) == 4
     assert "d/complex128 (complex128)" in capsys.readouterr().err
     assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("to", ["out", "out.npz", "out.safetensors"])
+def test_conversion_holds_one_tensor_at_a_time(to, tmp_path):
+    size = 4 << 20
+    write_saver(tmp_path / "in", {f"w{number}": np.zeros(size // 4, "f4") for number in range(8)})
+    tracemalloc.start()
+    try:
+        assert main(["convert", str(tmp_path / "in"), "--to", str(tmp_path / to)]) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * size  # of eight
