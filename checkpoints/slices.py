@@ -11,6 +11,9 @@ from typing import Sequence, Tuple
 from .checkpoint import element_count
 from .wire import WireError
 
+# A file made for it could otherwise keep its reader busy for hours.
+_MOST_COMPARISONS = 5_000_000
+
 Extent = Tuple[int, int]
 """Start and length in one dimension; the length -1 means all of it."""
 
@@ -66,11 +69,22 @@ def check_tiling(pieces: Sequence[tuple[tuple[int, int], ...]], shape: Sequence[
     whole = element_count(tuple(shape))
     if covered != whole:
         raise WireError(f"its slices cover {covered} of {whole} elements")
-    # Sorted along the dimension that is cut, pieces can only overlap with those that start before they end.
-    boxes: list[tuple[tuple[int, int], ...]] = sorted(piece for piece in pieces if all(length for _, length in piece))
+    boxes = [piece for piece in pieces if all(length for _, length in piece)]
+    if len(boxes) < 2:
+        return
+    # Along the dimension that is cut most, a piece can only overlap with those that start before it and reach it.
+    starts = [len({piece[axis][0] for piece in boxes}) for axis in range(len(shape))]
+    if not starts:
+        raise WireError("its slices overlap")
+    axis = starts.index(max(starts))
+    boxes.sort(key=lambda piece: piece[axis])
     active: list[tuple[tuple[int, int], ...]] = []
+    budget = _MOST_COMPARISONS
     for box in boxes:
-        active = [other for other in active if not box or other[0][0] + other[0][1] > box[0][0]]
+        active = [other for other in active if other[axis][0] + other[axis][1] > box[axis][0]]
+        budget -= len(active)
+        if budget < 0:
+            raise WireError(f"its {len(boxes)} slices are cut in a way that takes too long to check")
         for other in active:
             if all(a + m > b and b + n > a for (a, m), (b, n) in zip(other, box)):
                 raise WireError(f"its slices {list(other)} and {list(box)} overlap")
