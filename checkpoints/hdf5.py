@@ -8,6 +8,9 @@ Names are the paths in the file without what only repeats: `model_weights/fc1/fc
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import dtypes
@@ -18,6 +21,23 @@ from .spans import open_regular
 if TYPE_CHECKING:
     import numpy as np
 
+# Older HDF5 libraries crash on damaged files, and the interpreter with them; this one and newer were fuzzed without.
+_SAFE_LIBRARY = (1, 12, 0)
+_PROBING = "CHECKPOINTS_PROBING"
+_PROBE = """
+import sys
+from checkpoints import CheckpointError, open_checkpoint
+try:
+    with open_checkpoint(sys.argv[1]) as checkpoint:
+        for name in checkpoint.tensors:
+            try:
+                checkpoint.read(name)
+            except CheckpointError:
+                pass
+except CheckpointError:
+    pass
+"""
+_MOST_SECONDS = 300
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEEPEST = 64
 # What zlib can do at best; anything beyond it is no compressed tensor.
@@ -49,6 +69,8 @@ class Hdf5(Checkpoint):
         except ImportError:
             raise CheckpointError("{}: HDF5 files need the package h5py (pip install h5py)".format(path)) from None
         self._h5py = h5py
+        if tuple(h5py.version.hdf5_version_tuple) < _SAFE_LIBRARY and _PROBING not in os.environ:
+            _probe(path, h5py.version.hdf5_version)
         self._stream = stream or open_regular(path)
         self._paths: dict[str, str] = {}
         try:
@@ -149,3 +171,23 @@ class Hdf5(Checkpoint):
                     place, list(info.shape), info.dtype, info.nbytes, stored
                 )
             )
+
+
+def _probe(path: str, library: str) -> None:
+    """Reads the whole file in a process of its own first, so that if the library crashes, only that process does."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = dict(os.environ, PYTHONPATH=search, **{_PROBING: "1"})
+    try:
+        status = subprocess.call(
+            [sys.executable, "-c", _PROBE, path],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise CheckpointError(f"{path}: reading it does not end (HDF5 {library}): damaged") from None
+    if status < 0:
+        raise CheckpointError(f"{path}: crashes the HDF5 library {library}: damaged (a newer h5py may say where)")

@@ -270,3 +270,15 @@ def test_a_frozen_graph_holds_the_values_of_the_checkpoint_it_was_frozen_from():
         assert len(shared) == 3
         for name in shared:
             assert np.array_equal(checkpoint.read(name), frozen.read(name))
+
+
+def test_a_library_that_crashes_takes_only_a_process_of_its_own_with_it(tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    from checkpoints import hdf5
+
+    monkeypatch.setattr(hdf5, "_SAFE_LIBRARY", (99,))
+    with open_checkpoint(data("keras_2.21.keras")) as checkpoint:
+        assert np.array_equal(checkpoint.read("layers/dense/vars/0"), KERNEL)
+    monkeypatch.setattr(hdf5, "_PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(CheckpointError, match="crashes the HDF5 library"):
+        open_checkpoint(data("keras_1.15.h5"))

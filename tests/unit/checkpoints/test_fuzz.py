@@ -88,8 +88,8 @@ WHOLE = ["part_v1", "types_v1", "keras_1.15.h5", "keras_2.21.keras", "expected.n
 @bounded
 @hypothesis.given(edits=changes)
 def test_a_damaged_file(name, folder, edits):
-    if "keras" in name:
-        pytest.importorskip("h5py")
+    if "keras" in name and pytest.importorskip("h5py").version.hdf5_version_tuple < (1, 12):
+        pytest.skip("this HDF5 library crashes on damaged files, so each would take a process of its own")
     with open(data(name), "rb") as stream:
         content = stream.read()
     path = folder / name
