@@ -99,7 +99,7 @@ def table(records: Sequence[Record]) -> Table:
     title = f"{first.environment} on {first.engine}" + (f", {first.base}" if first.base else "")
     shown = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     shown.add_column("outcome", no_wrap=True)
-    shown.add_column("cell")
+    shown.add_column("cell", overflow="fold")
     shown.add_column("measured, or why")
     shown.add_column("s", justify="right")
     for record in records:
