@@ -143,10 +143,12 @@ def lint(session):
     session.run("mypy", "matrix", "checkpoints")
 
 
-@nox.session(venv_backend="none")
-def bench(session):
-    """What the host's side costs: a warm session against a bare `docker run`, and the question what is built."""
-    session.run(sys.executable, "-m", "tests.bench.overhead", *session.posargs, external=True)
+@nox.session(python=PYTHON, reuse_venv=True)
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("overhead", "reading")])
+def bench(session, what):
+    """What the host's side costs beside a bare `docker run`; what reading and converting cost beside TensorFlow."""
+    session.install(*HOST, "numpy", "crc32c")
+    session.run("python", "-m", f"tests.bench.{what}", *session.posargs)
 
 
 if __name__ == "__main__":
