@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ class Run:
             base=prepared.base if prepared else "",
             versions=seen.get("versions", {}),
             host=host(),
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             log=self.shown_log,
             details=seen.get("details", {}),
         )
