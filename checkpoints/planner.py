@@ -127,7 +127,11 @@ class _Planner:
                 continue
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
-            row, partial = self._apply(info, rule, match.expand(rule.target))
+            name = match.expand(rule.target)
+            if name not in self._targets and self._roles[info.name].kind == "slot":
+                # `gen/(.*)` is meant for the variables; their slots are matched by it as well.
+                continue
+            row, partial = self._apply(info, rule, name)
             rows.append(row)
             if not partial:
                 return rows

@@ -59,6 +59,13 @@ def problems(checkpoint, targets, rules):
     return raised.value.problems
 
 
+def test_a_rule_meant_for_variables_leaves_their_slots_in_the_file(adam):
+    plan = make_plan(adam, model(), [Rule(r"generator/(.*)", r"gen/\1")])
+    assert [row.source for row in plan.loads()] == ["generator/fc1/bias", "generator/fc1/kernel"]
+    slots = [row for row in plan.rows if "Adam" in row.source]
+    assert len(slots) == 4 and all(row.action == "ignore" and row.reason.startswith("slot") for row in slots)
+
+
 def test_every_tensor_has_a_row_that_says_why(adam):
     rows = {row.source: row for row in make_plan(adam, model(), RULES).rows}
     assert sorted(rows) == list(adam.tensors)
