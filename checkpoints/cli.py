@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from .errors import CheckpointError, MappingError
+from .errors import ArgumentError, CheckpointError, MappingError
 
 OK, DIFFERS, USAGE, UNMAPPED, BAD_FILE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         _report(options, {"error": str(error)})
-        return BAD_FILE
+        return USAGE if isinstance(error, ArgumentError) else BAD_FILE
     except BrokenPipeError:
         # The reader of a pipe has seen enough; without this the interpreter would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What can go wrong, in two kinds: the file is bad, or it does not map onto the model."""
+"""What can go wrong: the file is bad, it does not map onto the model, or what was asked for cannot be meant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Iterator, Sequence
 
 class CheckpointError(Exception):
     """A file cannot be read or written as asked; the message names the file, the place in it, and what is wrong."""
+
+
+class ArgumentError(CheckpointError):
+    """What was asked for cannot be meant, such as a model that cannot be built; no file is to blame."""
 
 
 class MappingError(CheckpointError):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Mapping
 
-from ..errors import CheckpointError
-from ..keras_models import model_variables
-from ..open import open_checkpoint
-from ..plan import Plan
-from ..planner import make_plan
-from ..rules import load_rules
+from ..errors import ArgumentError, CheckpointError
 
 if TYPE_CHECKING:
     import argparse
 
     from ..checkpoint import Checkpoint
+    from ..plan import Plan
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -36,23 +33,67 @@ def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def build_models(spec: str) -> dict[str, Any]:
-    """The models that MODULE:FUNCTION returns, by key; one model alone has the empty key."""
+    """The models that MODULE:FUNCTION returns, by key; one model alone has the empty key.
+
+    Modules of the current directory are found. Raises ArgumentError that says in one line what keeps the models from
+    being built: no such module or function, what either raised, or what came back instead.
+    """
     module_name, _, function_name = spec.partition(":")
-    if not function_name:
-        raise CheckpointError(f"--model {spec}: must be MODULE:FUNCTION, such as my.package:build")
-    sys.path.insert(0, os.getcwd())
+    if not module_name or not function_name:
+        raise ArgumentError(f"--model {spec}: no such file, and not MODULE:FUNCTION, such as my.package:build")
+    here = os.getcwd()
+    sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-        built = function()
-    except Exception as error:
-        raise CheckpointError(f"--model {spec}: {type(error).__name__}: {error}") from error
+        built = _function(spec, module_name, function_name)()
+    except ArgumentError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ArgumentError(f"--model {spec}: {function_name}() raises {_one_line(error)}") from error
     finally:
-        sys.path.remove(os.getcwd())
-    return dict(built) if isinstance(built, Mapping) else {"": built}
+        if here in sys.path:
+            sys.path.remove(here)
+    models = dict(built) if isinstance(built, Mapping) else {"": built}
+    for key, model in models.items():
+        if not hasattr(model, "weights") or not hasattr(model, "call"):
+            place = f"{function_name}()[{key!r}]" if key else f"{function_name}()"
+            raise ArgumentError(f"--model {spec}: {place} is no Keras model but of type {type(model).__name__}")
+        if not getattr(model, "built", True):
+            name = getattr(model, "name", key)
+            raise ArgumentError(f"--model {spec}: model {name} has no variables yet; build it or call it once")
+    if not models:
+        raise ArgumentError(f"--model {spec}: {function_name}() returns no model")
+    return models
+
+
+def _function(spec: str, module_name: str, function_name: str) -> Any:
+    """The function, or an ArgumentError that tells a module that is not there from one that does not import."""
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if missing and (module_name == missing or module_name.startswith(missing + ".")):
+            where = "neither in this directory nor on Python's path"
+            raise ArgumentError(f"--model {spec}: no module {missing}, {where}") from None
+        raise ArgumentError(f"--model {spec}: importing {module_name} raises {_one_line(error)}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        near = difflib.get_close_matches(function_name, dir(module), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ArgumentError(f"--model {spec}: {module_name} has no function {function_name}{hint}")
+    return function
+
+
+def _one_line(error: BaseException) -> str:
+    """The type of `error` and the first line of what it says."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def targets_of(spec: str) -> dict[str, Any]:
     """The variables to map onto: those of the model that MODULE:FUNCTION builds, or those in the file of that name."""
+    from ..keras_models import model_variables
+    from ..open import open_checkpoint
+
     if not os.path.exists(spec) and not os.path.exists(spec + ".index"):
         return model_variables(build_models(spec))
     with open_checkpoint(spec) as checkpoint:
@@ -62,6 +103,10 @@ def targets_of(spec: str) -> dict[str, Any]:
 
 def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argparse.Namespace) -> Plan:
     """The saved plan if one is named, else a new one by rules and inference."""
+    from ..plan import Plan
+    from ..planner import make_plan
+    from ..rules import load_rules
+
     if options.plan:
         try:
             with open(options.plan, encoding="utf-8") as stream:

@@ -143,7 +143,24 @@ def pair():
     return {"g": Model()}
 
 def broken():
-    raise RuntimeError("no such network")
+    raise RuntimeError("no such network\\nof that name")
+
+def leaves():
+    raise SystemExit(5)
+
+def text():
+    return "a model"
+
+def texts():
+    return {"a": 1}
+
+def nothing():
+    return {}
+
+def unbuilt():
+    model = Model()
+    model.built = False
+    return model
 """
 
 
@@ -202,9 +219,31 @@ def test_bad_rules_files_are_status_4(name, content, module, tmp_path, capsys):
     assert name in capsys.readouterr().err
 
 
-def test_a_model_that_cannot_be_built_is_said(module, capsys):
-    assert main(["plan", data("adam"), "--model", module + ":broken"]) == 4
-    assert "RuntimeError: no such network" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["plan", "convert", "verify"])
+@pytest.mark.parametrize(
+    "model, said",
+    [
+        ("no_such_package.models:build", "no module no_such_package"),
+        ("MODULE", "not MODULE:FUNCTION"),
+        (":build", "not MODULE:FUNCTION"),
+        ("MODULE:buidl", "has no function buidl; did you mean build?"),
+        ("MODULE:broken", "broken() raises RuntimeError: no such network"),
+        ("MODULE:leaves", "leaves() raises SystemExit: 5"),
+        ("MODULE:text", "text() is no Keras model but of type str"),
+        ("MODULE:texts", "texts()['a'] is no Keras model but of type int"),
+        ("MODULE:nothing", "returns no model"),
+        ("MODULE:unbuilt", "model model has no variables yet; build it"),
+        ("half_a_module:build", "importing half_a_module raises ModuleNotFoundError: No module named 'not_here'"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_one_line_and_status_2(command, model, said, module, tmp_path, capsys):
+    (tmp_path / "half_a_module.py").write_text("import not_here\n")
+    np.savez(str(tmp_path / "golden.npz"), inputs_x=np.ones((2, 4), "f4"), outputs_y=np.ones((2, 3), "f4"))
+    more = {"plan": [], "convert": ["--to", "out"], "verify": ["--golden", "golden.npz"]}[command]
+    assert main([command, data("adam"), "--model", model.replace("MODULE", module), *more]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors and len(errors.splitlines()) == 1 and "--model" in errors
+    assert not (tmp_path / "out.index").exists()
 
 
 def test_verify_tells_equal_from_different(module, capsys, tmp_path):
