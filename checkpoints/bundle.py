@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator
 
 from . import dtypes
-from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
 from .entries import Entry, parse_entry
 from .errors import CheckpointError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SHARDS = 99999
+# What is copied stays in the processor's cache between being read, checked and written.
+_PIECE = 1 << 20
 
 
 class Bundle(Checkpoint):
@@ -40,6 +42,7 @@ class Bundle(Checkpoint):
         self.index_path = prefix + ".index"
         self.shards = 1
         self._swap = False
+        self._big = False
         self._entries: dict[bytes, Entry] = {}
         self._files: dict[int, FileSpans] = {}
         self._load_index()
@@ -84,7 +87,8 @@ class Bundle(Checkpoint):
             raise WireError(f"the header counts {self.shards} data files")
         if big > 1:
             raise WireError(f"the header names an unknown byte order ({big})")
-        self._swap = (big == 1) != (sys.byteorder == "big")
+        self._big = big == 1
+        self._swap = self._big != (sys.byteorder == "big")
 
     def _describe(self, name: str, entry: Entry) -> TensorInfo:
         dtype = dtypes.BY_NUMBER.get(entry.dtype)
@@ -140,11 +144,28 @@ class Bundle(Checkpoint):
         array = allocate(entry.shape, dtypes.numpy_dtype(dtype.name), place)
         view = byte_view(array)
         spans.fill(view, entry.offset, what)
-        if mask(crc32c(view)) != entry.crc:
-            raise CheckpointError(
-                f"{place}: checksum mismatch in {entry.size} bytes at {entry.offset}: the file is damaged"
-            )
+        _check_crc(crc32c(view), entry, place)
         return array.byteswap() if self._swap and dtype.size > 1 else array
+
+    def stored(self, name: str) -> Stored | None:
+        """The bytes of the tensor `name`; None for strings, slices and big-endian files."""
+        entry = self._entries[name.encode("utf-8")]
+        if entry.slices or self._big or not dtypes.BY_NUMBER[entry.dtype].size:
+            return None
+        return Stored(self._pieces(name, entry), entry.crc)
+
+    def _pieces(self, name: str, entry: Entry) -> Iterator[memoryview]:
+        spans = self._spans(entry.shard)
+        what = f"tensor {name}"
+        spans.check(entry.offset, entry.size, what)
+        buffer = memoryview(bytearray(min(entry.size, _PIECE)))
+        crc = 0
+        for done in range(0, entry.size, _PIECE):
+            piece = buffer[: entry.size - done]
+            spans.fill(piece, entry.offset + done, what)
+            crc = crc32c(piece, crc)
+            yield piece
+        _check_crc(crc, entry, f"{spans.path}: {what}")
 
     def _read_slices(self, info: TensorInfo, entry: Entry) -> np.ndarray[Any, Any]:
         place = f"{self.index_path}: tensor {info.name}"
@@ -177,3 +198,10 @@ class Bundle(Checkpoint):
             raise WireError(f"the entry of the slice {list(extents)} contradicts the tensor's")
         self._check_size(part, dtype)
         return part
+
+
+def _check_crc(crc: int, entry: Entry, place: str) -> None:
+    if mask(crc) != entry.crc:
+        raise CheckpointError(
+            f"{place}: checksum mismatch in {entry.size} bytes at {entry.offset}: the file is damaged"
+        )

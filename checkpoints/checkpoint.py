@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
 from .errors import CheckpointError
 
@@ -30,6 +30,17 @@ class TensorInfo(NamedTuple):
     slices: int = 0
 
 
+class Stored(NamedTuple):
+    """A tensor's bytes as its file has them: little-endian, in row-major order, uncompressed.
+
+    Each of `pieces` stands until the next is asked for. Behind the last, CheckpointError is raised if they do not have
+    the checksum `crc` (masked). So many a tensor can be copied without ever being in memory whole.
+    """
+
+    pieces: Iterator[memoryview]
+    crc: int
+
+
 class Checkpoint:
     """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager."""
 
@@ -53,6 +64,10 @@ class Checkpoint:
             hint = "; nearest: {}".format(", ".join(near)) if near else ""
             raise CheckpointError(f"{self.path}: no tensor named {name!r}{hint}")
         return self._read(info)
+
+    def stored(self, name: str) -> Stored | None:
+        """The bytes of the tensor `name`, to be copied; None where only `read` can tell what they are."""
+        return None
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
         raise NotImplementedError

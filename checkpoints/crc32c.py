@@ -118,8 +118,9 @@ def _find_compiled() -> Callable[[Any, int], int] | None:
 
 
 _compiled: list[Callable[[Any, int], int] | None] = []
-# Importing a compiled module costs as much time as this many bytes do in the fallback: a short index is not worth it.
-_WORTH_IMPORTING = 4 << 20
+# A short index is not worth the import of a compiled module. From this size on the fallback would import NumPy, which
+# costs more.
+_WORTH_IMPORTING = _LARGE
 _done = [0]
 
 

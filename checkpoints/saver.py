@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, BinaryIO, Mapping
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO, Mapping
 
 from . import dtypes
 from .atomic import Replacement
 from .crc32c import crc32c, mask
 from .errors import CheckpointError
+from .source import Source
 from .spans import byte_view
 from .strings import write_strings
 from .table import TableWriter
 from .wire import field, fixed32
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # BundleHeaderProto: one data file, little-endian (the default), version.producer 1.
 _HEADER = field(1, 1) + field(3, field(1, 1))
@@ -57,22 +59,38 @@ def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> di
     entries: dict[bytes, bytes] = {}
     offset = 0
     for name in sorted(tensors):
-        dtype, shape, data, crc = encode_tensor(tensors[name], f"{prefix}: tensor {name}")
-        stream.write(data)
+        dtype, shape, size, crc = _write_tensor(stream, tensors, name, f"{prefix}: tensor {name}")
         dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
         entry = field(1, dtype) + field(2, dims)
         if offset:
             entry += field(4, offset)
-        if len(data):
-            entry += field(5, len(data))
+        if size:
+            entry += field(5, size)
         # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
-        entries[name.encode("utf-8")] = entry + fixed32(6, mask(crc))
-        offset += len(data)
+        entries[name.encode("utf-8")] = entry + fixed32(6, crc)
+        offset += size
     return entries
+
+
+def _write_tensor(
+    stream: BinaryIO, tensors: Mapping[str, Any], name: str, place: str
+) -> tuple[int, tuple[int, ...], int, int]:
+    """Writes one tensor's bytes; its element type, shape, size and masked CRC."""
+    if isinstance(tensors, Source):
+        stored = tensors.stored(name)
+        if stored is not None:
+            info = tensors.infos[name]
+            stream.writelines(stored.pieces)
+            return dtypes.BY_NAME[info.dtype].number, info.shape, info.nbytes, stored.crc
+    dtype, shape, data, crc = encode_tensor(tensors[name], place)
+    stream.write(data)
+    return dtype, shape, len(data), mask(crc)
 
 
 def encode_tensor(value: Any, place: str, checksum: bool = True) -> tuple[int, tuple[int, ...], Any, int]:
     """Element type, shape, little-endian bytes and CRC-32C of `value`; CheckpointError for other types."""
+    import numpy as np
+
     array = np.asarray(value)
     name = dtypes.name_of(array.dtype)
     if name is None:

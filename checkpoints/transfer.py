@@ -12,8 +12,8 @@ from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
 from .plan import Plan, Row, group_by_target
 from .planner import describe_targets
+from .source import Source
 from .transforms import apply, apply_inverse, pieces_of
-from .writers import Source
 
 
 def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:

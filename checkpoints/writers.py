@@ -5,41 +5,17 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from typing import Any, Callable, Iterator, Mapping
-
-import numpy as np
+from typing import Any
 
 from . import dtypes
 from .archives import SAFE_NAMES
 from .atomic import Replacement
-from .checkpoint import Checkpoint, TensorInfo, element_count
+from .checkpoint import TensorInfo, element_count
 from .errors import CheckpointError
 from .saver import encode_tensor, write_saver
+from .source import Source
 
 FORMATS = {".npz": "npz", ".safetensors": "safetensors"}
-
-
-class Source(Mapping[str, Any]):
-    """Tensors to write: what they are is known before what they hold, which is read when it is asked for."""
-
-    def __init__(self, infos: Mapping[str, TensorInfo], read: Callable[[str], np.ndarray[Any, Any]]) -> None:
-        self.infos = infos
-        self._read = read
-
-    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
-        return self._read(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.infos)
-
-    def __len__(self) -> int:
-        return len(self.infos)
-
-
-def of_checkpoint(checkpoint: Checkpoint) -> Source:
-    """All readable tensors of a checkpoint."""
-    infos = {name: info for name, info in checkpoint.tensors.items() if info.dtype not in ("variant", "resource")}
-    return Source(infos, checkpoint.read)
 
 
 def write(path: str, source: Source, overwrite: bool = False) -> str:
@@ -59,6 +35,8 @@ def write(path: str, source: Source, overwrite: bool = False) -> str:
 
 def write_npz(path: str, source: Source, overwrite: bool = False) -> None:
     """Writes a `.npz` that `numpy.load` opens without pickles; types NumPy lacks keep their name as a field."""
+    import numpy as np
+
     _refuse(path, [info for info in source.infos.values() if info.dtype == "string"], "npz without pickles")
     with Replacement([path], overwrite) as (stream,):
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -86,7 +64,11 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
     with Replacement([path], overwrite) as (stream,):
         stream.write(len(text).to_bytes(8, "little") + text)
         for name in source:
-            stream.write(encode_tensor(source[name], f"{path}: tensor {name}", checksum=False)[2])
+            stored = source.stored(name)
+            if stored is None:
+                stream.write(encode_tensor(source[name], f"{path}: tensor {name}", checksum=False)[2])
+            else:
+                stream.writelines(stored.pieces)
 
 
 def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ..checkpoint import Checkpoint
-    from ..writers import Source
+    from ..checkpoint import Checkpoint, Stored
+    from ..source import Source
 
 EXAMPLE = """example:
   python -m checkpoints convert tests/unit/checkpoints/data/adam --to /tmp/adam.safetensors"""
@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
-    from ..writers import of_checkpoint, write
+    from ..source import of_checkpoint
+    from ..writers import write
 
     if options.to.endswith(_KERAS) or options.objects:
         raise CheckpointError(f"{options.to}: this format needs the model: give --model")
@@ -63,8 +64,8 @@ def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[
 
 def _watched(source: Source) -> Source:
     """`source`, saying on a terminal how far its reading is."""
+    from ..source import Source
     from ..tables import Meter
-    from ..writers import Source
 
     meter = Meter(len(source), "converting")
 
@@ -72,7 +73,13 @@ def _watched(source: Source) -> Source:
         meter.step()
         return source[name]
 
-    return Source(source.infos, read)
+    def stored(name: str) -> Stored | None:
+        found = source.stored(name)
+        if found is not None:
+            meter.step()
+        return found
+
+    return Source(source.infos, read, stored)
 
 
 def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:

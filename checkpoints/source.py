@@ -1,0 +1,43 @@
+"""Tensors to write, whatever they come from: described at once, read when their turn comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .checkpoint import Checkpoint, Stored, TensorInfo
+
+
+class Source(Mapping[str, Any]):
+    """Tensors to write: what they are is known before what they hold, which is read when it is asked for."""
+
+    def __init__(
+        self,
+        infos: Mapping[str, TensorInfo],
+        read: Callable[[str], np.ndarray[Any, Any]],
+        stored: Callable[[str], Stored | None] | None = None,
+    ) -> None:
+        self.infos = infos
+        self._read = read
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.infos)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def stored(self, name: str) -> Stored | None:
+        """The bytes of the tensor `name`, where they can be copied as they stand in a file; else None."""
+        return self._stored(name) if self._stored else None
+
+
+def of_checkpoint(checkpoint: Checkpoint) -> Source:
+    """All readable tensors of a checkpoint."""
+    infos = {name: info for name, info in checkpoint.tensors.items() if info.dtype not in ("variant", "resource")}
+    return Source(infos, checkpoint.read, checkpoint.stored)
