@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from typing import TYPE_CHECKING, BinaryIO, Sequence
 
@@ -10,6 +11,8 @@ from .errors import CheckpointError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+_SYNC_SECONDS = 0.05
 
 
 class Replacement:
@@ -25,6 +28,9 @@ class Replacement:
         self._overwrite = overwrite
         self._temporary: list[str] = []
         self._streams: list[BinaryIO] = []
+        self._complete = threading.Event()
+        self._syncing: threading.Thread | None = None
+        self._lost: OSError | None = None
 
     def __enter__(self) -> tuple[BinaryIO, ...]:
         for path in self._paths:
@@ -41,11 +47,30 @@ class Replacement:
         except OSError as error:
             self._discard()
             raise CheckpointError(f"{path}: cannot write here: {error.strerror or error}") from None
+        # The first file is the one with the data.
+        self._syncing = threading.Thread(target=self._sync, args=(self._streams[0].fileno(),), daemon=True)
+        self._syncing.start()
         return tuple(self._streams)
+
+    def _sync(self, handle: int) -> None:
+        """Has the disk write what there is while more is computed, so that less is left to wait for at the end."""
+        while not self._complete.wait(_SYNC_SECONDS):
+            try:
+                os.fsync(handle)
+            except OSError as error:
+                # The kernel says so only once: the last fsync would succeed.
+                self._lost = error
+                return
+
+    def _stop_syncing(self) -> None:
+        self._complete.set()
+        if self._syncing is not None:
+            self._syncing.join()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop_syncing()
         if error is not None:
             self._discard()
             if isinstance(error, OSError):
@@ -56,6 +81,8 @@ class Replacement:
                 stream.flush()
                 os.fsync(stream.fileno())
                 stream.close()
+            if self._lost is not None:
+                raise self._lost
             self._rename()
         except OSError as problem:
             raise CheckpointError(f"{self._paths[0]}: {problem.strerror or problem}") from problem
