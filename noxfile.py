@@ -33,6 +33,7 @@ HOST = [
     "tenacity",
     "uv",
 ]  # what matrix/ needs, for the sessions that have an environment of their own
+BACKENDS = {"jax": "jax", "torch": "torch==2.13.0", "tensorflow": "tensorflow-cpu"}
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -132,6 +133,16 @@ def tests(session):
     """The tests of the project itself: without TensorFlow, on every engine that works here."""
     session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "crc32c")
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/unit", "tests/engine"]))
+
+
+@nox.session(python=PYTHON, reuse_venv=True, venv_backend="venv")
+@nox.parametrize("backend", [nox.param(name, id=name) for name in BACKENDS])
+def backends(session, backend):
+    """TensorFlow 1 checkpoints in Keras 3 on JAX, PyTorch and TensorFlow, compared with what TensorFlow 1 computed."""
+    session.run("python", "-m", "pip", "install", "-q", "keras>=3", "h5py", "numpy", "pytest", BACKENDS[backend])
+    tests = [f"tests/unit/checkpoints/test_{name}.py" for name in ("backends", "keras")]
+    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    session.run("python", "-m", "pytest", *(session.posargs or tests), env=environment)
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
