@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SHARDS = 99999
-# What is copied stays in the processor's cache between being read, checked and written.
+# What is copied stays in the processor's cache between being read, checked and written. It is written in smaller pieces:
+# for larger ones kernels look for as much contiguous memory, which takes longer than the copy where there is little.
 _PIECE = 1 << 20
+_WRITTEN = 1 << 17
 
 
 class Bundle(Checkpoint):
@@ -164,7 +166,8 @@ class Bundle(Checkpoint):
             piece = buffer[: entry.size - done]
             spans.fill(piece, entry.offset + done, what)
             crc = crc32c(piece, crc)
-            yield piece
+            for start in range(0, len(piece), _WRITTEN):
+                yield piece[start : start + _WRITTEN]
         _check_crc(crc, entry, f"{spans.path}: {what}")
 
     def _read_slices(self, info: TensorInfo, entry: Entry) -> np.ndarray[Any, Any]:
