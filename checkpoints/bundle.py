@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SHARDS = 99999
-# What is copied stays in the processor's cache between being read, checked and written. It is written in smaller pieces:
-# for larger ones kernels look for as much contiguous memory, which takes longer than the copy where there is little.
+# What is copied stays in the processor's cache between being read, checked and written. It is written in smaller
+# pieces: for larger ones kernels look for as much contiguous memory, which takes longer than the copy where it is rare.
 _PIECE = 1 << 20
 _WRITTEN = 1 << 17
 
