@@ -1,4 +1,4 @@
-"""The state of TF 1's optimizers, carried into Keras's: slots along a plan, and the number of steps.
+"""The state of TF 1's optimizers, carried into Keras's or TF 1's own: slots along a plan, and the number of steps.
 
 Keras has three generations of optimizers: legacy ones, which know their slots by variable and name; those of TF 2.11 to
 2.15 and those of Keras 3, which hold a list for each kind of slot, in the order of the variables they were built for.
@@ -11,6 +11,7 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
+from . import v1_optimizers
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
@@ -45,11 +46,16 @@ def load_optimizer(
 ) -> Carried:
     """Assigns slots and iterations of a Keras `optimizer` from `checkpoint`, along the `plan` that loaded `variables`.
 
-    `optimizer` is any Keras Adam, SGD with momentum, RMSprop, Adagrad or Ftrl (or plain SGD, which has no slots); it is
-    built for the trainable ones of `variables` if it was not yet, and those it was built for must be among them. Slots
-    are transformed as their variables are, without constants added; Momentum's accumulator becomes Keras's velocity,
-    -learning_rate times it. The number of steps is `steps`, else `global_step` of the file, unless Adam's own powers
-    count another number.
+    `optimizer` is any Keras Adam, SGD with momentum, RMSprop, Adagrad or Ftrl (or plain SGD, which has no slots), or
+    one of the same six of `tf.compat.v1.train`, in eager mode. It is built for the trainable ones of `variables` if it
+    was not yet, and those it was built for must be among them. Slots are transformed as their variables are, without
+    constants added; Momentum's accumulator becomes Keras's velocity, -learning_rate times it, and stays as it is in
+    TF 1's own optimizer. The number of steps is `steps`, else `global_step` of the file, unless Adam's own powers count
+    another number. TF 1's own optimizers do not count steps; Adam's powers are taken from the file, or, with `steps`,
+    computed as TF 1 does.
+
+    `Carried.notes` says what is not carried and may differ: an `epsilon` other than TF 1's default (1e-8 for Adam,
+    1e-10 for RMSProp, none for Adagrad), as no file stores it.
 
     Raises MappingError for slots that the file lacks or that are those of several optimizers.
     """
@@ -58,15 +64,16 @@ def load_optimizer(
 
 class _Carrier:
     def __init__(self, plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any]) -> None:
-        if not hasattr(optimizer, "iterations"):
+        self._v1 = v1_optimizers.is_v1(optimizer)
+        if not self._v1 and not hasattr(optimizer, "iterations"):
             kind = type(optimizer).__name__
-            raise CheckpointError(f"optimizer {kind}: only those of Keras are known; restore others with a Saver")
+            raise CheckpointError(f"optimizer {kind}: only those of Keras and of tf.compat.v1.train are known")
         self._rows = group_by_target(plan.rows)
         self._checkpoint = checkpoint
         self._optimizer = optimizer
         self._variables = {name: v for name, v in variables.items() if getattr(v, "trainable", True)}
         self._roles = checkpoint.roles()
-        self._kind = _kind_of(optimizer)
+        self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else _kind_of(optimizer)
         self._notes: list[str] = []
 
     def run(self, steps: int | None) -> Carried:
@@ -84,13 +91,16 @@ class _Carrier:
             raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
         for name, slot, variable in targets:
             value = self._value(self._rows[name], slot, sources)
-            if self._kind == "momentum":
+            if self._kind == "momentum" and not self._v1:
                 value = (-np.float32(self._setting("learning_rate")) * value).astype(value.dtype)
             written = assign(variable, value)
             if value_of(variable).tobytes() != written.tobytes():
                 raise CheckpointError(f"slot {slot} of {name} does not hold what was written")
-        steps = self._steps() if steps is None else steps
-        if steps is not None:
+        given, steps = steps, self._steps() if steps is None else steps
+        if self._v1:
+            counters = [name for name, role in self._roles.items() if role.kind == "counter"]
+            v1_optimizers.assign_powers(self._optimizer, self._checkpoint, counters, given)
+        elif steps is not None:
             self._optimizer.iterations.assign(steps)
         self._compare_epsilon()
         return Carried(len(targets), steps, tuple(self._notes))
@@ -99,6 +109,8 @@ class _Carrier:
         """(variable's name, slot, the optimizer's variable) for all slots of the optimizer."""
         optimizer = self._optimizer
         ordered = [(name, v) for name, v in self._variables.items() if name in self._rows]
+        if self._v1:
+            return v1_optimizers.targets(optimizer, self._kind, dict(ordered), _LISTS.get(self._kind, {}))
         if hasattr(optimizer, "get_slot"):
             return self._legacy_targets(ordered)
         if not getattr(optimizer, "built", False) and hasattr(optimizer, "build"):
@@ -162,7 +174,7 @@ class _Carrier:
                 self._notes.append(f"Adam's own power counts {counted} steps, global_step says {step}: {counted} taken")
             return counted
         if step is None:
-            self._notes.append("the file does not say how many steps were made: iterations are left as they are")
+            self._notes.append("the file does not say how many steps were made: the optimizer's count is left as it is")
         return step
 
     def _from_power(self, name: str) -> int | None:
@@ -175,7 +187,7 @@ class _Carrier:
         return steps if steps <= _TRUSTED_STEPS else None
 
     def _setting(self, name: str) -> float:
-        value = getattr(self._optimizer, name, None)
+        value = getattr(self._optimizer, "_" + name.replace("beta_", "beta") if self._v1 else name, None)
         if value is None:
             return 0.0
         return float(np.asarray(_plain(value)))
@@ -185,14 +197,16 @@ class _Carrier:
         epsilon = self._setting("epsilon")
         if wanted is not None and not math.isclose(epsilon, wanted, rel_tol=1e-3, abs_tol=1e-12):
             self._notes.append(
-                f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1: set what TF 1 had to continue alike"
+                f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1, and no file stores it: set what was set "
+                "there to continue alike"
             )
 
 
 def _kind_of(optimizer: Any) -> str:
     name = type(optimizer).__name__.lower()
     for kind in ("adam", "rmsprop", "adagrad", "ftrl"):
-        if name.startswith(kind):
+        # Adamax keeps a maximum where Adam keeps an average.
+        if name.startswith(kind) and name != "adamax":
             return kind
     if name.startswith("sgd"):
         # Legacy SGD says in a private flag whether it keeps momentum; its hyperparameter may be a variable.
