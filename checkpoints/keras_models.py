@@ -16,6 +16,7 @@ import numpy as np
 
 from . import dtypes
 from .errors import CheckpointError
+from .weight_files import Variables, find_places
 
 
 def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
     that several layers share is listed once, where it is met first. Raises CheckpointError if two weights get one name
     or a model is not built.
     """
-    found: dict[str, Any] = {}
+    found = Variables()
     seen: set[int] = set()
     clashes: list[str] = []
     for key, model in models.items():
@@ -46,6 +47,8 @@ def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
         raise CheckpointError(
             "several weights share a name: {}; give their layers names of their own".format(", ".join(sorted(clashes)))
         )
+    if len(models) == 1:
+        found.places = find_places(next(iter(models.values())), {id(weight): path for path, weight in found.items()})
     return found
 
 

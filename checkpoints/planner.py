@@ -15,6 +15,7 @@ from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
 from .settle import Choice, settle
 from .transforms import whole
+from .weight_files import fitting
 
 
 class Target(NamedTuple):
@@ -52,7 +53,9 @@ def make_plan(
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
     Rules come first, in their order. What none of them mentions goes where its name and shape are those of a variable,
-    and with `infer` also where structure leaves one place for its layer. Slots of variables in the file, counters and
+    and with `infer` also where structure leaves one place for its layer. Files of Keras 3, which name a variable by the
+    place of its layer (`layers/dense_1/vars/0`), are mapped as Keras does if `targets` come from `model_variables` of
+    one model and account for the whole file. Slots of variables in the file, counters and
     bookkeeping are left in it. Where a file holds moving averages, `averages` says what to take: the "raw" variables or
     their "shadow".
 
@@ -61,7 +64,8 @@ def make_plan(
     """
     if averages not in (None, "raw", "shadow"):
         raise ValueError(f'averages must be "raw" or "shadow", not {averages!r}')
-    return _Planner(checkpoint, describe_targets(targets), rules, averages).plan(infer)
+    planner = _Planner(checkpoint, describe_targets(targets), rules, averages)
+    return planner.plan(infer, getattr(targets, "places", ()))
 
 
 class _Planner:
@@ -81,7 +85,7 @@ class _Planner:
         self._claimed: dict[Layer, set[str]] = {}
         self._layer_groups: dict[Layer, list[Group]] = {}
 
-    def plan(self, infer: bool) -> Plan:
+    def plan(self, infer: bool, places: tuple[dict[str, str], ...] = ()) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
         self._claim()
         for info in self._tensors.values():
@@ -92,6 +96,7 @@ class _Planner:
         self._by_layer_rules()
         self._by_role()
         self._by_averages()
+        self._by_place(places)
         self._by_name()
         if infer:
             self._by_structure()
@@ -207,6 +212,14 @@ class _Planner:
                 self._rows.append(_ignored(raw, f"its moving average {shadow.name} is taken instead"))
             else:
                 self._rows.append(_ignored(shadow, f"{self._roles[shadow.name]}; the variable itself is taken"))
+
+    def _by_place(self, places: tuple[dict[str, str], ...]) -> None:
+        """Keras's own files name variables by the place of their layer in the model (see `weight_files`)."""
+        free = self._free()
+        for source, name in fitting(places, self._open, free).items():
+            info, target = self._open[source], free[name]
+            row = Row(source, name, "load", "identity", None, "", info.shape, info.dtype, target.shape, target.dtype)
+            self._take([row], "its place in the model, by which Keras names it")
 
     def _by_name(self) -> None:
         free = self._free()
