@@ -62,18 +62,18 @@ _MOST_SHAPES = 4096
 
 def _parse_regular(raw: bytes) -> Entry | None:
     """`parse_entry` for the form that TensorFlow writes, four times as fast; None for any other, valid or not."""
-    values = [0, 0, 0, 0, 0, 0]
+    dtype = shard = offset = size = crc = 0
     shape: tuple[int, ...] = ()
     position, end = 0, len(raw)
     try:
         while position < end:
             tag = raw[position]
-            position += 1
+            value = raw[position + 1]
+            position += 2
             if tag == 0x12:
-                size = raw[position]
-                piece = raw[position + 1 : position + 1 + size]
-                position += 1 + size
-                if size > 0x7F or position > end:
+                piece = raw[position : position + value]
+                position += value
+                if value > 0x7F or position > end:
                     return None
                 known = _shapes.get(piece)
                 if known is None:
@@ -81,25 +81,31 @@ def _parse_regular(raw: bytes) -> Entry | None:
                     if len(_shapes) < _MOST_SHAPES:
                         _shapes[piece] = known
                 shape = known
-            elif tag == 0x35:
-                values[0] = int.from_bytes(raw[position : position + 4], "little")
-                position += 4
-            elif tag in (0x08, 0x18, 0x20, 0x28):
-                value = raw[position]
+                continue
+            if tag == 0x35:
+                crc = int.from_bytes(raw[position - 1 : position + 3], "little")
+                position += 3
+                continue
+            shift = 7
+            while raw[position - 1] > 0x7F and shift < 63:
+                value += (raw[position] - 1) << shift
                 position += 1
-                shift = 7
-                while raw[position - 1] > 0x7F and shift < 63:
-                    value += (raw[position] - 1) << shift
-                    position += 1
-                    shift += 7
-                values[tag >> 3] = value
+                shift += 7
+            if tag == 0x20:
+                offset = value
+            elif tag == 0x28:
+                size = value
+            elif tag == 0x08:
+                dtype = value
+            elif tag == 0x18:
+                shard = value
             else:
                 return None
     except (IndexError, WireError):
         return None
-    if position != end or max(values) >> 62:
+    if position != end or (dtype | shard | offset | size) >> 62:
         return None
-    return Entry(values[1], shape, values[3], values[4], values[5], values[0], ())
+    return Entry(dtype, shape, shard, offset, size, crc, ())
 
 
 def parse_entry(data: memoryview) -> Entry:
