@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
+# As a user has it: compiled modules are kept (they are for TensorFlow, whose installation compiles them), no GPU.
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+ENVIRON.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
 
 
 class Child:
@@ -22,10 +25,9 @@ class Child:
     """
 
     def __init__(self, command, output=subprocess.DEVNULL):
-        environ = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         begun = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+            command, cwd=ROOT, env=ENVIRON, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
         )
         self.printed = process.stdout.read() if process.stdout else b""
         _, status, usage = os.wait4(process.pid, 0)
@@ -40,11 +42,10 @@ class Worker:
     """An interpreter that answers questions of `tests.bench.readers`, so that imports are no part of the figures."""
 
     def __init__(self, python, side):
-        environ = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         self._process = subprocess.Popen(
             [python, "-m", "tests.bench.readers", side],
             cwd=ROOT,
-            env=environ,
+            env=ENVIRON,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
