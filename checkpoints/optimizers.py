@@ -7,6 +7,7 @@ Keras has three generations of optimizers: legacy ones, which know their slots b
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Mapping, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from . import v1_optimizers
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
+from .objects import GRAPH, VALUE
 from .plan import Plan, Row, group_by_target
 from .roles import Role
 from .transforms import apply, pieces_of
@@ -31,6 +33,10 @@ _LISTS = {
 _KERAS_3_NAMES = {"momentum": "m", "velocity": "v"}
 _LEGACY = {("momentum", "accumulator"): "momentum"}
 _EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
+
+
+# Its own name in TF 1, an attribute of the optimizer in an object-based checkpoint.
+_COUNTS_STEPS = re.compile(r"(.*/)?global_step|.*optimizer/_?iter(ations)?{}".format(re.escape(VALUE)))
 
 
 class Carried(NamedTuple):
@@ -165,7 +171,7 @@ class _Carrier:
 
     def _steps(self) -> int | None:
         counters = [name for name, role in self._roles.items() if role.kind == "counter"]
-        given = [name for name in counters if name.rpartition("/")[2] == "global_step"]
+        given = [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
         step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
         powers = {self._from_power(name) for name in counters if "beta2_power" in name.rpartition("/")[2]} - {None}
         if len(powers) == 1 and self._kind == "adam":
@@ -193,7 +199,8 @@ class _Carrier:
         return float(np.asarray(_plain(value)))
 
     def _compare_epsilon(self) -> None:
-        wanted = _EPSILON.get(self._kind)
+        # What Keras wrote was written with Keras's defaults.
+        wanted = _EPSILON.get(self._kind) if GRAPH not in self._checkpoint.tensors else None
         epsilon = self._setting("epsilon")
         if wanted is not None and not math.isclose(epsilon, wanted, rel_tol=1e-3, abs_tol=1e-12):
             self._notes.append(

@@ -11,6 +11,7 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
+from .object_slots import find_slots
 from .objects import VALUE
 
 SLOTS: dict[str, tuple[str, ...]] = {
@@ -26,9 +27,6 @@ SLOTS: dict[str, tuple[str, ...]] = {
 _SHADOW = "ExponentialMovingAverage"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
 _POWER = re.compile(r"beta[12]_power(_\d+)?")
-_OBJECT_SLOT = re.compile(
-    r"(?P<optimizer>[^/]+)/(?:(?P<slot>[mv]|momentum|velocity|accumulator)/)?(?P<of>.+?)(?:_(?P<state>momentum|velocity))?"
-)
 _STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
 
 
@@ -56,7 +54,11 @@ class Role(NamedTuple):
 def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | None = None) -> dict[str, Role]:
     """The role of every tensor, by name. `names` gives the full names of an object-based checkpoint's tensors."""
     names = names or {}
-    return {name: _infer(info, tensors, names.get(name, "")) for name, info in tensors.items()}
+    roles = {name: _infer(info, tensors, names.get(name, "")) for name, info in tensors.items()}
+    for name, slot in (find_slots(names) if names else {}).items():
+        if name in roles:
+            roles[name] = Role("slot", *slot)
+    return roles
 
 
 def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) -> Role:
@@ -90,18 +92,15 @@ def _infer_object(info: TensorInfo, full_name: str) -> Role:
     path = info.name[: -len(VALUE)]
     owner, _, slot = path.partition("/.OPTIMIZER_SLOT/")
     if slot:
-        return Role("slot", owner + VALUE, slot.rpartition("/")[2], slot.rpartition("/")[0])
+        # The path calls the optimizer by its attribute; its own name is in the full name, Adam/fc/kernel/m.
+        return Role("slot", owner + VALUE, slot.rpartition("/")[2], full_name.partition("/")[0] or "optimizer")
     last = path.rpartition("/")[2].lstrip("_")
     if _STEP.fullmatch(last) and info.dtype in ("int64", "int32") and not info.shape:
         return Role("counter")
     parts = path.split("/")
     if "optimizer" in parts[:-1] and "_trainable_variables" not in parts:
         if "_variables" in parts:
-            match = _OBJECT_SLOT.fullmatch(full_name)
-            if match is None:
-                return Role("slot", "a variable", "state", "optimizer")
-            slot = match.group("slot") or match.group("state") or "state"
-            return Role("slot", match.group("of"), slot, match.group("optimizer"))
+            return Role("slot", "a variable", "state", "optimizer")
         return Role("hyperparameter", optimizer="optimizer")
     if "keras_api" in parts or "metrics" in parts:
         return Role("bookkeeping")

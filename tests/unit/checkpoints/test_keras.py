@@ -77,6 +77,11 @@ def test_object_based_checkpoints_of_either_keras_load(generation):
             assert np.array_equal(weight, stored[f"arr_{number}"])
 
 
+@pytest.mark.parametrize("name", networks.TRAINED)
+def test_training_of_either_keras_goes_on(name):
+    networks.check_trained_on(keras, name)
+
+
 def test_tensorflow_itself_restores_nothing_of_the_other_keras_and_says_nothing():
     """The reason for reading such files here; once this fails, TensorFlow has learnt it."""
     model = networks.object_model(keras)
