@@ -43,7 +43,8 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
     # Some releases leave the optimizer's name out; its slots tell which one it was.
     unnamed = {slot.slot for slot in found.values() if not slot.optimizer}
     guess = "Adam" if {"m", "v"} <= unnamed else "RMSprop" if "velocity" in unnamed else ""
-    return {key: _named_as_in_tf1(slot, slot.optimizer or guess) for key, slot in found.items()}
+    # Keras 3 calls RMSprop rm_sprop.
+    return {key: _named_as_in_tf1(slot, slot.optimizer.replace("_", "") or guess) for key, slot in found.items()}
 
 
 def _keras_2(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:

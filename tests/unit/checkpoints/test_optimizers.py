@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from checkpoints import Layer, MappingError, Rule, load_optimizer, make_plan, open_checkpoint, write_saver
+from checkpoints.object_slots import find_slots
 
 from .support import Variable, data, expected
 
@@ -144,3 +145,25 @@ def test_missing_slots_are_all_named(make):
         with pytest.raises(MappingError) as raised:
             load_optimizer(plan, checkpoint, Adam(), variables)
     assert len(raised.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    "names, slot",
+    [
+        (["Adam/m/fc/kernel"], ("w", "m", "Adam")),
+        (["m/fc/kernel", "v/fc/kernel"], ("w", "m", "Adam")),
+        (["adam/fc_kernel_velocity"], ("w", "v", "adam")),
+        (["rm_sprop/fc_kernel_velocity"], ("w", "rms", "rmsprop")),
+        (["rm_sprop/fc_kernel_average_gradient"], ("w", "mg", "rmsprop")),
+        (["Ftrl/linear/fc/kernel"], ("w", "linear", "Ftrl")),
+        (["adagrad/fc_kernel_accumulator"], ("w", "accumulator", "adagrad")),
+    ],
+)
+def test_slots_are_found_by_the_names_that_each_keras_gives_them(names, slot):
+    keys = {f"optimizer/_variables/{number}/x": name for number, name in enumerate(names)}
+    assert find_slots(dict(keys, w="fc/kernel"))["optimizer/_variables/0/x"] == slot
+
+
+def test_a_slot_that_could_be_of_two_variables_is_of_neither():
+    names = {"a": "x_y/kernel", "b": "x/y_kernel", "optimizer/_variables/0/x": "adam/x_y_kernel_momentum"}
+    assert find_slots(names) == {}
