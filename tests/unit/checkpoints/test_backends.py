@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from checkpoints import (
+    CheckpointError,
+    Ignore,
     Layer,
     Rule,
     export,
@@ -264,3 +266,12 @@ def test_an_object_based_checkpoint_of_keras_2_becomes_one_that_tensorflow_resto
     wanted = stored("objects_keras2")
     for number, weight in enumerate(model.get_weights()):
         assert np.array_equal(weight, wanted[f"arr_{number}"])
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX narrows types on its own")
+def test_types_that_jax_narrows_are_an_error_that_says_what_to_set():
+    with open_checkpoint(data("types")) as checkpoint:
+        rules = [Rule("d/float64", "x"), Ignore(".*", "not asked for")]
+        variables = {"x": keras.Variable(np.zeros((3, 5)), dtype="float64")}
+        with pytest.raises(CheckpointError, match=r"is float32, not float64 .*JAX_ENABLE_X64=1"):
+            load(make_plan(checkpoint, variables, rules), checkpoint, variables)
