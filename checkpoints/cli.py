@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": "say where every tensor goes in a Keras model, and why",
     "convert": "write a checkpoint in another format, or under a model's names",
     "verify": "load a checkpoint into a model and compare its outputs with golden ones",
+    "golden": "make golden arrays for verify by running a graph (needs TensorFlow)",
     "diff": "compare two checkpoints of any formats, tensor by tensor",
 }
 

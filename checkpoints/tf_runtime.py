@@ -6,47 +6,94 @@ Everything is imported when a function is called, and works with TF 1.15 as with
 from __future__ import annotations
 
 import os
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from .errors import CheckpointError
+from .graph_layers import layer_tensors
+
+_HINT = (
+    ": let verify use one that has it with --python PATH, such as .carryover/venvs/*/bin/python, "
+    "which nox -s cpu-tf1 -- --engine venv leaves"
+)
 
 
-def _tensorflow(why: str) -> Any:
+def _tensorflow(why: str, hint: str = "") -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import tensorflow as tf  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
-        raise CheckpointError(f"{why} needs TensorFlow, which is not here: {error}") from None
+        raise CheckpointError(f"{why} needs TensorFlow, which is not here ({error}){hint}") from None
     return tf
 
 
-def run_graph(path: str, outputs: Sequence[str] = (), seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+def run_graph(
+    path: str, outputs: Sequence[str] = (), layers: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0
+) -> dict[str, np.ndarray[Any, Any]]:
     """Golden arrays made by running the graph at `path` on random inputs of a fixed `seed`: inputs_* and outputs_*.
 
     `path` is a SavedModel's directory (its default signature is run), the prefix of a checkpoint with a `.meta`, or a
-    frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. Unknown
-    dimensions of inputs are 2; integers are 0 or 1. Raises CheckpointError that says what is missing.
+    frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. One given
+    as `KEY=operation` belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown
+    dimensions of inputs are 2; integers are 0 or 1. A single boolean is a switch such as `is_training`: it is false,
+    and no input. `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
+    Raises CheckpointError that says what is missing.
     """
-    v1 = _tensorflow("running a graph").compat.v1
+    v1 = _tensorflow("running a graph", _HINT).compat.v1
     with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         try:
             fetches = _load_graph(v1, session, graph, path)
         except (OSError, ValueError, v1.errors.OpError) as error:
             raise CheckpointError(f"{path}: its graph does not load: {str(error).splitlines()[0]}") from None
+        found = [("", name, tensor) for name, tensor in fetches.items()]
         if outputs:
-            fetches = {name.replace("/", "."): _tensor(graph, name, path) for name in outputs}
-        if not fetches:
+            found = [(_key(name), _plain(name), _tensor(graph, name, path)) for name in outputs]
+        if not found:
             raise CheckpointError(f"{path}: name the outputs to compare; candidates: {_ends(graph)}")
-        feeds = {tensor: _random(tensor, seed + place) for place, tensor in enumerate(_inputs(fetches.values()))}
+        feeds = _Feeds(seed)
+        for key, _, tensor in found:
+            feeds.add(key, _inputs([tensor]))
+        wanted = {f"outputs_{key}{name}": tensor for key, name, tensor in found}
+        for name, tensor in layer_tensors(graph, feeds.values, list(wanted.values()), layers or {}).items():
+            wanted["layers_" + name] = tensor
         try:
-            values = session.run(fetches, feeds)
+            values = session.run(wanted, feeds.values)
         except v1.errors.OpError as error:
             raise CheckpointError(f"{path}: its graph does not run: {str(error).splitlines()[0]}") from None
-    golden = {"inputs_" + tensor.op.name.replace("/", "."): value for tensor, value in feeds.items()}
-    golden.update({"outputs_" + name: np.asarray(value) for name, value in values.items()})
-    return golden
+    return {**feeds.named, **{name: np.asarray(value) for name, value in values.items()}}
+
+
+class _Feeds:
+    """Random values for placeholders, the same for one that several outputs need, and under which names to keep them.
+
+    Tensors do not compare as other keys do in all releases, so their names tell them apart.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._made: dict[str, np.ndarray[Any, Any]] = {}
+        self.values: dict[Any, np.ndarray[Any, Any]] = {}
+        self.named: dict[str, np.ndarray[Any, Any]] = {}
+
+    def add(self, key: str, placeholders: Sequence[Any]) -> None:
+        """Makes values for those of `placeholders` that have none yet."""
+        for tensor in placeholders:
+            name = tensor.op.name
+            if name not in self._made:
+                self._made[name] = self.values[tensor] = _random(tensor, self._seed + len(self._made))
+            if self._made[name].ndim:
+                self.named[f"inputs_{key}{name.replace('/', '.')}"] = self._made[name]
+
+
+def _key(output: str) -> str:
+    """The key of the model that an output belongs to, as names of arrays begin with it."""
+    key, given, _ = output.rpartition("=")
+    return key + "_" if given else ""
+
+
+def _plain(output: str) -> str:
+    return output.rpartition("=")[2].replace("/", ".")
 
 
 def _load_graph(v1: Any, session: Any, graph: Any, path: str) -> dict[str, Any]:
@@ -67,6 +114,7 @@ def _load_graph(v1: Any, session: Any, graph: Any, path: str) -> dict[str, Any]:
 
 
 def _tensor(graph: Any, name: str, path: str) -> Any:
+    name = name.rpartition("=")[2]
     try:
         return graph.get_tensor_by_name(name if ":" in name else name + ":0")
     except (KeyError, ValueError):
@@ -116,6 +164,10 @@ def _random(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
     rank = tensor.shape.rank if hasattr(tensor.shape, "rank") else tensor.shape.ndims
     if rank is None:
         raise CheckpointError(f"the input {tensor.op.name} may have any shape; make golden inputs yourself")
+    if rank == 0:
+        if tensor.dtype.name != "bool":
+            raise CheckpointError(f"the graph wants a number for {tensor.op.name}; make golden inputs yourself")
+        return np.zeros((), bool)
     shape = [2 if extent is None else int(extent) for extent in tensor.shape.as_list()]
     random = np.random.RandomState(seed)
     if tensor.dtype.is_floating:

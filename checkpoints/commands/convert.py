@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from ..source import Source
 
 EXAMPLE = """example:
-  python -m checkpoints convert tests/unit/checkpoints/data/adam --to /tmp/adam.safetensors"""
+  python -m checkpoints convert tests/fixtures/tf1-saver --to gan.safetensors --overwrite
+
+examples that need TensorFlow:
+  python -m checkpoints convert tests/fixtures/tf1-saver --model gan.subject:keras_models --to gan.npz --overwrite"""
 
 _KERAS = (".weights.h5", ".keras")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
 
 EXAMPLE = """example:
-  python -m checkpoints diff tests/unit/checkpoints/data/part tests/unit/checkpoints/data/part_v1"""
+  python -m checkpoints diff tests/fixtures/tf1-saver tests/fixtures/tf1-trajectory"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

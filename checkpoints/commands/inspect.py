@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..roles import Role
 
 EXAMPLE = """example:
-  python -m checkpoints inspect tests/unit/checkpoints/data/adam"""
+  python -m checkpoints inspect tests/fixtures/tf1-saver"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import argparse
 
 EXAMPLE = """example:
-  python -m checkpoints plan tests/unit/checkpoints/data/part --model tests/unit/checkpoints/data/shard"""
+  python -m checkpoints plan tests/fixtures/tf1-saver --model tests/fixtures/keras-as-tf1
+
+examples that need TensorFlow:
+  python -m checkpoints plan tests/fixtures/tf1-saver --model gan.subject:keras_models --rules gan/rules.py"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

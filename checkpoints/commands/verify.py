@@ -2,14 +2,18 @@
 
 The golden file is a .npz with arrays inputs_NAME and outputs_NAME. For a dictionary of models, NAME is the model's key;
 for one model, inputs are taken in the order of their names, and outputs compared in that of theirs. With --graph, the
-golden arrays are made by running the graph that came with the checkpoint in the TensorFlow that is installed.
+golden arrays are made by running the graph that came with the checkpoint, in the TensorFlow that is installed or in
+that of another interpreter (--python).
+
+The first layer that differs is named where there are golden values for layers: the layers_LAYER (layers_KEY_LAYER) of
+the file, or of a graph the last tensor of the scope that uses the layer's variables.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
-from ..errors import CheckpointError
+from ..errors import ArgumentError, CheckpointError
 from ..open import open_checkpoint
 from ..tables import align, terminal_width
 from .common import add_plan_arguments, build_models, plan_for
@@ -17,74 +21,167 @@ from .common import add_plan_arguments, build_models, plan_for
 if TYPE_CHECKING:
     import argparse
 
-EXAMPLE = """example:
-  python -m checkpoints verify model.ckpt --model my.package:build --golden golden.npz"""
+    from ..layer_outputs import Layers, Watched
+
+EXAMPLE = """examples that need TensorFlow:
+  python -m checkpoints verify tests/fixtures/tf1-saver --model gan.subject:keras_models \\
+      --golden tests/fixtures/tf1-saver/golden.npz
+  python -m checkpoints verify tests/fixtures/tf1-saver --model gan.subject:keras_models --rules gan/rules.py \\
+      --graph tests/fixtures/tf1-saver/model.ckpt \\
+      --output generator=generator/G/BiasAdd --output discriminator=discriminator/D/BiasAdd"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_plan_arguments(parser, required=True)
-    parser.add_argument("--golden", metavar="FILE", help="inputs_* and outputs_* (.npz)")
+    parser.add_argument("--golden", metavar="FILE", help="inputs_*, outputs_* and, if there are any, layers_* (.npz)")
     parser.add_argument("--graph", metavar="PATH", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
-    parser.add_argument("--output", action="append", default=[], help="an operation of that graph; may be repeated")
+    parser.add_argument(
+        "--output",
+        action="append",
+        default=[],
+        metavar="[KEY=]OP",
+        help="an operation of that graph, of the model KEY if there are several; may be repeated",
+    )
+    parser.add_argument("--python", metavar="PATH", help="a Python with TensorFlow, to run the graph in")
     parser.add_argument("--atol", type=float, default=1e-5, help="largest absolute error that passes (1e-5)")
     parser.add_argument("--rtol", type=float, default=1e-5, help="largest error relative to the output (1e-5)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the errors of every output; returns 1 if one is too large."""
+    """Prints the errors of every output, and the first layer that differs; returns 1 if an output's is too large."""
     from ..keras_models import model_variables
+    from ..layer_outputs import requests, watch
     from ..transfer import load
 
-    arrays = _golden(options)
+    if bool(options.golden) == bool(options.graph):
+        raise ArgumentError("verify: give golden arrays with --golden, or a graph to make them with --graph")
+    if options.python and not options.graph:
+        raise ArgumentError("verify: --python runs a graph: name it with --graph")
     models = build_models(options.model)
     variables = model_variables(models)
     with open_checkpoint(options.path) as checkpoint:
-        load(plan_for(checkpoint, variables, options), checkpoint, variables)
-    results = [_compare(*pair, options) for pair in _outputs(models, arrays, options.golden or options.graph)]
+        plan = plan_for(checkpoint, variables, options)
+        load(plan, checkpoint, variables)
+    watched = {key: watch(key, model, variables) for key, model in models.items()}
+    arrays = _golden(options, requests([layer for layers in watched.values() for layer in layers], plan))
+    results, layers = _results(models, watched, arrays, options)
     if options.json:
         import json
 
-        print(json.dumps({"path": options.path, "outputs": results, "passed": all(r["passed"] for r in results)}))
+        passed = all(result["passed"] for result in results)
+        print(json.dumps({"path": options.path, "outputs": results, "layers": layers._asdict(), "passed": passed}))
     else:
         lines = [("output", "absolute", "relative", "ulp", "")]
         for r in results:
             verdict = "" if r["passed"] else "DIFFERS"
             lines.append((r["name"], f"{r['absolute']:.3g}", f"{r['relative']:.3g}", str(r["ulps"]), verdict))
         print(align(lines, terminal_width()))
+        print(layers)
     return 0 if all(result["passed"] for result in results) else 1
 
 
-def _golden(options: argparse.Namespace) -> dict[str, Any]:
-    if bool(options.golden) == bool(options.graph):
-        raise CheckpointError("verify: give golden arrays with --golden, or a graph to make them with --graph")
+def _golden(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
+    if options.python:
+        return _golden_elsewhere(options, layers)
     if options.graph:
         from ..tf_runtime import run_graph
 
-        return run_graph(options.graph, options.output)
-    with open_checkpoint(options.golden) as golden:
+        return run_graph(options.graph, options.output, layers)
+    return _read(options.golden)
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open_checkpoint(path) as golden:
         return {name: golden.read(name) for name in golden.tensors}
 
 
-def _outputs(models: Mapping[str, Any], arrays: Mapping[str, Any], path: str) -> list[tuple[str, Any, Any]]:
-    """(name, computed, golden) for every output."""
-    from ..keras_models import predict
+def _golden_elsewhere(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays that the command `golden` makes in the interpreter that --python names."""
+    import json
+    import os
+    import subprocess
+    import tempfile
 
-    found = []
+    # The other interpreter finds this package by its place; what else is on this one's path may not be made for it.
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with tempfile.TemporaryDirectory() as folder:
+        asked, made = os.path.join(folder, "layers.json"), os.path.join(folder, "golden.npz")
+        with open(asked, "w", encoding="utf-8") as stream:
+            json.dump(layers, stream)
+        command = [options.python, "-m", "checkpoints", "golden", options.graph, "--to", made, "--layers", asked]
+        for output in options.output:
+            command += ["--output", output]
+        try:
+            process = subprocess.Popen(
+                command,
+                env=dict(os.environ, PYTHONPATH=root),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise ArgumentError(f"--python {options.python}: {error.strerror}") from None
+        said = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
+        if process.returncode:
+            last = said[-1] if said else f"ends with status {process.returncode}"
+            last = last[len("error: ") :] if last.startswith("error: ") else last
+            raise CheckpointError(f"--python {options.python}: {last}")
+        return _read(made)
+
+
+def _results(
+    models: Mapping[str, Any], watched: Mapping[str, Sequence[Watched]], arrays: Mapping[str, Any], options: Any
+) -> tuple[list[dict[str, Any]], Layers]:
+    """The errors of every output, and what comparing layers found."""
+    from ..keras_models import predict
+    from ..layer_outputs import compare, together
+
+    def close(computed: Any, golden: Any) -> bool:
+        return bool(_compare("", computed, golden, options)["passed"])
+
+    path = options.golden or options.graph
+    _check_layers(arrays, watched, path)
+    results, layers = [], []
     for key, model in models.items():
-        given = [arrays[name] for name in sorted(arrays) if name.startswith("inputs") and _belongs(name, key)]
-        wanted = [name for name in sorted(arrays) if name.startswith("outputs") and _belongs(name, key)]
+        given = [arrays[name] for name in sorted(arrays) if _belongs(name, "inputs", key, models)]
+        wanted = [name for name in sorted(arrays) if _belongs(name, "outputs", key, models)]
         if not given or not wanted:
-            raise CheckpointError(f"{path}: no inputs_{key}* and outputs_{key}*; it holds {', '.join(sorted(arrays))}")
+            hint = f"; give --output {key}=OPERATION" if options.graph and key else ""
+            held = ", ".join(sorted(arrays))
+            raise CheckpointError(f"{path}: no inputs_{key}* and outputs_{key}*{hint}; it holds {held}")
         computed = predict(model, given)
         if len(computed) != len(wanted):
             raise CheckpointError(f"{path}: {len(wanted)} golden outputs for {len(computed)} of the model")
-        found += [(name, value, arrays[name]) for name, value in zip(wanted, computed)]
-    return found
+        results += [_compare(name, value, arrays[name], options) for name, value in zip(wanted, computed)]
+        layers.append(compare(model, watched[key], given, arrays, close, bool(options.graph)))
+    return results, together(layers, _why_not(watched, arrays, options))
 
 
-def _belongs(name: str, key: str) -> bool:
-    return not key or name.partition("_")[2].split("_", 1)[0] == key or name.partition("_")[2] == key
+def _why_not(watched: Mapping[str, Sequence[Watched]], arrays: Mapping[str, Any], options: Any) -> str:
+    """Why there was no layer to compare, if there was none."""
+    if not any(watched.values()):
+        return "the model does not say how its layers are connected"
+    if any(name.startswith("layers_") for name in arrays):
+        return "the golden values of layers have other shapes"
+    if options.graph:
+        return "no scope of the graph is that of one layer's variables"
+    return "the golden file has no layers_*"
+
+
+def _check_layers(arrays: Mapping[str, Any], watched: Mapping[str, Sequence[Watched]], path: str) -> None:
+    known = {"layers_" + layer.key for layers in watched.values() for layer in layers}
+    unknown = sorted(name for name in arrays if name.startswith("layers_") and name not in known)
+    if unknown:
+        raise CheckpointError("{}: {}: no such layer; there are {}".format(path, unknown[0], ", ".join(sorted(known))))
+
+
+def _belongs(name: str, kind: str, key: str, keys: Mapping[str, Any]) -> bool:
+    """Whether the array `name` is of that kind and of the model `key`: of the longest key that its name begins with."""
+    start, _, rest = name.partition("_")
+    if not start.startswith(kind):
+        return False
+    return not key or key == max((k for k in keys if rest == k or rest.startswith(k + "_")), key=len, default="")
 
 
 def _compare(name: str, computed: Any, golden: Any, options: argparse.Namespace) -> dict[str, Any]:
