@@ -59,8 +59,8 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
         }
         offset += size
     text = json.dumps(header, ensure_ascii=False).encode("utf-8")
-    # The bytes of the tensors begin at a multiple of eight, so that they can be mapped.
-    text += b" " * (-len(text) % 8)
+    # The bytes of the tensors begin at a page, so that they can be mapped, and are written as whole pages.
+    text += b" " * (-(8 + len(text)) % 4096)
     with Replacement([path], overwrite) as (stream,):
         stream.write(len(text).to_bytes(8, "little") + text)
         for name in source:
