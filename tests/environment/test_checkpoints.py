@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 
+TESTS = "tests/unit/checkpoints"
+EXAMPLES = TESTS + "/test_examples.py"
 
-def test_its_own_tests_pass_here(record_property):
-    """In a process of their own: they must not share TensorFlow's state with other cells."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/checkpoints"]
+
+def run_pytest(record_property, *arguments):
+    """Run pytest in a process of its own, which shares no state of TensorFlow with other cells; how many passed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"] + list(arguments)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     print(done.stdout)
     counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", done.stdout)}
@@ -17,4 +20,13 @@ def test_its_own_tests_pass_here(record_property):
         record_property(word, number)
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     assert done.returncode == 0, "; ".join(failed[:3]) or done.stdout[-300:]
-    assert counted.get("passed", 0) > 100
+    return counted.get("passed", 0)
+
+
+def test_its_own_tests_pass_here(record_property):
+    assert run_pytest(record_property, TESTS, "--ignore", EXAMPLES) > 200
+
+
+def test_the_examples_of_its_help_work(record_property):
+    """Each is a process that imports TensorFlow: once, in the newest generation of Keras."""
+    assert run_pytest(record_property, EXAMPLES) >= 8

@@ -28,9 +28,15 @@ def imported(path):
 
 
 def words(path):
-    """Every word of `path` outside of prose: names, attributes and the words of strings that are no docstring."""
+    """Every word of `path` outside of prose: names, attributes and the words of strings.
+
+    Prose is a docstring, and the EXAMPLE of a command's help, which runs on the committed checkpoint of the subject.
+    """
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXAMPLE":
+            prose.add(id(node.value))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.id
