@@ -56,15 +56,15 @@ def bare_command(project, environment, engine, folder):
     return ["docker", "run", "--rm", "-i", *mounts, "--env=CARRYOVER_OUT=/out", run.prepared.image, *inner]
 
 
-def session_against_bare(project, release, pairs):
-    """Print the ratio of a warm nox session to the bare run, pair by pair."""
+def session_against_bare(project, release, pairs, select):
+    """Print the ratio of a warm nox session to the bare run, pair by pair; `select` is a -k expression for both."""
     environment = project.environment(f"cpu-tf{release}")
     engine = Containers(project, "docker")
     folder = project.state / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        bare = bare_command(project, environment, engine, folder)
-        session = [plain_nox(folder / "nox"), "-s", f"cpu-tf2({release})", "--", "--engine", "docker"]
+        bare = [*bare_command(project, environment, engine, folder), *select]
+        session = [plain_nox(folder / "nox"), "-s", f"cpu-tf2({release})", "--", "--engine", "docker", *select]
         rows = []
         for pair in range(pairs + 1):
             shutil.rmtree(folder / "out" / "artifacts", ignore_errors=True)
@@ -99,10 +99,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--release", default="2.21")
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("-k", metavar="EXPRESSION", default="", help="only these cells, on both sides")
     options = parser.parse_args()
     project = Project(ROOT)
     up_to_date(project, 5)
-    session_against_bare(project, options.release, options.pairs)
+    session_against_bare(project, options.release, options.pairs, ["-k", options.k] if options.k else [])
 
 
 if __name__ == "__main__":
