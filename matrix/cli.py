@@ -20,6 +20,7 @@ from matrix.errors import (
     INTERRUPTED,
     TERMINATED,
     ArtifactMismatch,
+    CannotWrite,
     CarryoverError,
     DiskFull,
     EngineUnavailable,
@@ -199,9 +200,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         word, status = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
         return _fail(f"{word}: {_LEFT}", status)
     except OSError as error:
+        where = error.filename or options.root
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            why = f"cannot write {where} ({error.strerror}): run in a checkout that you can write"
+            return _fail(why, CannotWrite.status)
         if error.errno != errno.ENOSPC:
             raise
-        where = error.filename or options.root
         return _fail(f"no space left on the disk of {where}: free some and run again", DiskFull.status)
 
 

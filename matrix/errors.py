@@ -73,5 +73,11 @@ class BadConfiguration(CarryoverError):
     status = 12
 
 
+class CannotWrite(CarryoverError):
+    """The checkout is read-only, somebody else's, or not a folder."""
+
+    status = 13
+
+
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
 TERMINATED = 143  # and by SIGTERM
