@@ -102,7 +102,7 @@ _environment_session("gpu-tf1", "The same as cpu-tf1 in the GPU build; without a
 _environment_session("gpu-tf2", "The same as cpu-tf2 in the GPU build; without an NVIDIA GPU never called passed.")
 
 
-@nox.session(name="go-back", venv_backend="none")
+@nox.session(name="go-back", venv_backend="none", tags=["reduced"])
 def go_back(session):
     """Restore with TensorFlow 1's Saver what the 2.x environments here have written under TensorFlow 1's names."""
     for row in ENVIRONMENTS.values():

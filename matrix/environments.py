@@ -24,6 +24,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     python: str
     keras: int
     with_: tuple[str, ...] = msgspec.field(name="with", default=())
+    tags: tuple[str, ...] = ()
 
 
 class Axis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +45,7 @@ class Environment(msgspec.Struct, frozen=True):
     keras: int
     requirements: tuple[str, ...]
     cutoff: str
+    further_tags: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:
@@ -68,7 +70,7 @@ class Environment(msgspec.Struct, frozen=True):
     @property
     def tags(self) -> tuple[str, ...]:
         """What `nox -t` and cells.toml select environments by."""
-        return (self.generation, self.device, f"keras{self.keras}")
+        return (self.generation, self.device, f"keras{self.keras}", *self.further_tags)
 
 
 def load_environments(path: Path) -> dict[str, Environment]:
@@ -92,7 +94,7 @@ def load_environments(path: Path) -> dict[str, Environment]:
             raise BadConfiguration(f"{path.name}: python = {row.python!r} of {name} must be a release such as 3.13")
         requirements = (f"{row.package}=={row.tensorflow}", *row.with_, *axis.common)
         environments[name] = Environment(
-            name, row.tensorflow, row.package, row.python, row.keras, requirements, axis.cutoff
+            name, row.tensorflow, row.package, row.python, row.keras, requirements, axis.cutoff, row.tags
         )
     return environments
 

@@ -24,7 +24,7 @@ def test_keras_variables_are_written_under_their_tf1_names(artifact, new_artifac
 
     # What goes back is not what came: every value is changed first, so that restoring the old file cannot pass.
     for variable in variables.values():
-        variable.assign(np.asarray(variable) * np.float32(1.5) + np.float32(0.25))
+        variable.assign(variable.numpy() * np.float32(1.5) + np.float32(0.25))
     directory = new_artifact("keras-as-tf1", of=artifact)
     prefix = os.path.join(directory, "model.ckpt")
     renamed = checkpoints.export(plan, variables)

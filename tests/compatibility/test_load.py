@@ -40,7 +40,7 @@ def test_every_variable_of_the_file_and_of_the_models_is_accounted_for(artifact,
         for row in plan.rows:
             assert row.reason, "{} is left without a reason".format(row.source)
             if row.target is not None:
-                np.testing.assert_array_equal(np.asarray(variables[row.target]), source.read(row.source))
+                np.testing.assert_array_equal(variables[row.target].numpy(), source.read(row.source))
     loaded = [row.target for row in plan.rows if row.target is not None]
     assert sorted(loaded) == sorted(variables), "each variable of the models exactly once"
     record_property("loaded", len(loaded))

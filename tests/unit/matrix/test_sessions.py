@@ -48,7 +48,7 @@ def test_a_tag_selects_the_rows_that_have_it(tag):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["-s", "cpu-tf2(2.12)"], ["--session", "cpu-tf2(2.12)"], ["--session=cpu-tf2(2.12)"]]
+    "arguments", [["-s", "cpu-tf2(2.25)"], ["--session", "cpu-tf2(2.25)"], ["--session=cpu-tf2(2.25)"]]
 )
 def test_an_unknown_release_is_one_line_with_those_near_it(arguments):
     done = nox(*arguments)
@@ -60,3 +60,10 @@ def test_a_status_of_its_own_reaches_who_called_nox():
     done = nox("-s", "cpu-tf2(2.21)", "--", "--engine", "rocket")
     assert done.returncode == 4, done.stderr
     assert "there is no engine 'rocket'" in done.stderr
+
+
+def test_the_reduced_matrix_has_a_row_of_each_kind_and_goes_back():
+    done = nox("-l", "--json", "-t", "reduced")
+    assert [entry["session"] for entry in json.loads(done.stdout)] == [
+        "cpu-tf1(1.15)", "cpu-tf2(2.0)", "cpu-tf2(2.15)", "cpu-tf2(2.21)", "go-back"
+    ]  # fmt: skip
