@@ -39,6 +39,11 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def identity(folder: Path) -> str:
+    """The SHA-256 of the manifest of the artifact in `folder`, which stands for all that is in it."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
 def verify(folder: Path) -> Manifest:
     """The manifest of the artifact in `folder`, after comparing it with every file. Raises ArtifactMismatch."""
     remedy = "make it again with the session that wrote it, or delete the folder"

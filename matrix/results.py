@@ -57,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     started: str
     log: str
     details: dict[str, str | int | float | bool] = {}
+    inputs: dict[str, str] = {}  # artifacts that the cell read, KIND/NAME: SHA-256 of the manifest
 
 
 class Results:

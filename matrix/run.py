@@ -73,11 +73,13 @@ class Run:
     records: list[Record] = field(default_factory=list)
     current: tuple[str, float] | None = None
     heard: float = 0.0
+    inputs: dict[str, list[str]] = field(default_factory=dict)  # the artifacts that each cell reads, KIND/NAME
+    records_file: str = "results.jsonl"
 
     @property
     def results(self) -> Results:
         """Where the records go."""
-        return Results(self.project.reports / "results.jsonl")
+        return Results(self.project.reports / self.records_file)
 
     @property
     def shown_log(self) -> str:
@@ -107,6 +109,7 @@ class Run:
             started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             log=self.shown_log,
             details=seen.get("details", {}),
+            inputs={name: artifacts.identity(self.folder / "in" / name) for name in self.inputs.get(cell, ())},
         )
         self.results.append(record)
         self.records.append(record)
@@ -120,9 +123,9 @@ def run_environment(
 
     Raises a CarryoverError when no cell could be run at all; the cells are then recorded as not run, with the reason.
     """
-    with _run_folder(project, environment, engine) as folder:
+    with run_folder(project, environment, engine) as folder:
         run = Run(
-            project, environment, engine, progress, folder.name, folder, _log(project, folder.name), engine.version()
+            project, environment, engine, progress, folder.name, folder, log_of(project, folder.name), engine.version()
         )
         (folder / "out").mkdir()
         (folder / "in").mkdir()
@@ -130,7 +133,7 @@ def run_environment(
         run.cells = planned_cells(load_checks(project.cells_file), environment, there)
         try:
             run.prepared = engine.prepare(environment, run.log, progress.say)
-            _run_cells(run, there, arguments)
+            run_cells(run, there, arguments)
         except CarryoverError as error:
             run.progress = Progress()  # the error is told once, not once a cell
             with suppress(OSError):  # a full disk: the error itself says so
@@ -141,7 +144,7 @@ def run_environment(
 
 
 @contextmanager
-def _run_folder(project: Project, environment: Environment, engine: Engine) -> Iterator[Path]:
+def run_folder(project: Project, environment: Environment, engine: Engine) -> Iterator[Path]:
     """A folder for this run, under a lock that says that it is alive; removed at the end, and so are dead ones."""
     runs = project.state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -169,13 +172,13 @@ def _remove(folder: Path) -> None:
         folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _log(project: Project, name: str) -> Path:
+def log_of(project: Project, name: str) -> Path:
     logs = project.reports / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return logs / f"{name}.log"
 
 
-def _run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
+def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
     run.gpu = run.environment.device == "gpu" and gpu_here()
     for cell in run.cells:
         if cell.needs == "gpu" and not run.gpu:
@@ -285,6 +288,7 @@ def _take(run: Run, event: dict[str, Any]) -> None:
     if kind == "collected":
         run.collected |= set(event["cells"])
         run.paths = tuple(event["paths"])
+        run.inputs |= event["inputs"]
     elif kind == "selected" and run.selected is None:
         run.selected = event["cells"]
         run.progress.planned([*(record.cell for record in run.records), *run.selected])

@@ -72,7 +72,9 @@ class Recorder:
         """Keep what is planned here and not done yet; say what was collected, so that nothing can vanish unseen."""
         planned, done = set(self.plan["cells"]), set(self.plan["done"])
         cells = [item.nodeid for item in items if item.nodeid in planned]
-        self.write("collected", cells=cells, paths=[node_id(path, config) for path in config.args])
+        names = {path: kind + "/" + name for kind, of in self.plan["artifacts"].items() for name, path in of.items()}
+        inputs = {item.nodeid: inputs_of(item, names) for item in items if item.nodeid in planned}
+        self.write("collected", cells=cells, paths=[node_id(path, config) for path in config.args], inputs=inputs)
         items[:] = [item for item in items if item.nodeid in planned - done]
         order = {cell: place for place, cell in enumerate(self.plan["cells"])}
         items.sort(key=lambda item: order[item.nodeid])
@@ -131,6 +133,21 @@ class Recorder:
         reason = getattr(session, "shouldfail", False) or getattr(session, "shouldstop", False)
         if reason:
             self.write("stopped", reason=str(reason), cells=[c for c in self.selected if c not in self.finished])
+
+
+def inputs_of(item, names):
+    """The artifacts that a cell reads, as KIND/NAME: those among its parameters, and what is committed if it asks."""
+    found = set()
+    waiting = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (list, tuple)):
+            waiting.extend(value)
+        elif isinstance(value, str) and value in names:
+            found.add(names[value])
+    if "committed" in item.fixturenames:
+        found |= {name for name in names.values() if name.endswith("/committed")}
+    return sorted(found)
 
 
 def plain(value):
