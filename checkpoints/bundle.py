@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Iterator
 from . import dtypes
 from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
-from .entries import Entry, parse_entry
+from .entries import Entry, parse_entry, split_entry
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
 from .spans import FileSpans, byte_view, open_regular
 from .strings import read_strings
 from .table import TableReader
-from .wire import WireError, fields, number, text
+from .wire import WireError, fields, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Bundle(Checkpoint):
         self.shards = 1
         self._swap = False
         self._big = False
-        self._entries: dict[bytes, Entry] = {}
+        self._encoded: dict[bytes, memoryview] = {}
         self._files: dict[int, FileSpans] = {}
         self._load_index()
 
@@ -56,7 +56,7 @@ class Bundle(Checkpoint):
         self._files.clear()
 
     def _load_index(self) -> None:
-        tensors: list[TensorInfo] = []
+        alike: dict[Any, Any] = {}
         with open_regular(self.index_path) as stream:
             header_seen = False
             for key, value in TableReader(stream, self.index_path).entries():
@@ -67,15 +67,25 @@ class Bundle(Checkpoint):
                         continue
                     if not header_seen:
                         raise WireError("the table has no bundle header, so this is no TensorBundle index")
-                    entry = self._entries[key] = parse_entry(value)
+                    self._encoded[key] = value
                     # Keys that begin with a zero byte are those of slices, not names.
                     if key[0]:
-                        tensors.append(self._describe(text(memoryview(key)), entry))
-                except WireError as error:
+                        name = str(key, "utf-8")
+                        self.tensors[name] = self._list(name, value, alike)
+                except (WireError, UnicodeDecodeError) as error:
                     raise CheckpointError(f"{self.index_path}: entry {key[:200]!r}: {error}") from None
         if not header_seen:
             raise CheckpointError(f"{self.index_path}: the table has no bundle header")
-        self.tensors = {info.name: info for info in sorted(tensors)}
+
+    def _list(self, name: str, value: memoryview, alike: dict[Any, Any]) -> TensorInfo:
+        """The description of one tensor; of those that are alike but for their places only the first is decoded."""
+        split = split_entry(bytes(value))
+        if split is None:
+            return self._describe(name, parse_entry(value))
+        rest = alike.get(split[0])
+        if rest is None:
+            rest = alike[split[0]] = self._describe(name, parse_entry(value))[1:]
+        return TensorInfo(name, *rest)
 
     def _parse_header(self, data: memoryview) -> None:
         self.shards = 0
@@ -126,8 +136,11 @@ class Bundle(Checkpoint):
             spans = self._files[shard] = FileSpans(path)
         return spans
 
+    def _entry(self, name: str) -> Entry:
+        return parse_entry(self._encoded[name.encode("utf-8")])
+
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
-        entry = self._entries[info.name.encode("utf-8")]
+        entry = self._entry(info.name)
         if entry.slices:
             return self._read_slices(info, entry)
         return self._read_whole(info.name, entry)
@@ -151,7 +164,7 @@ class Bundle(Checkpoint):
 
     def stored(self, name: str) -> Stored | None:
         """The bytes of the tensor `name`; None for strings, slices and big-endian files."""
-        entry = self._entries[name.encode("utf-8")]
+        entry = self._entry(name)
         if entry.slices or self._big or not dtypes.BY_NUMBER[entry.dtype].size:
             return None
         return Stored(self._pieces(name, entry), entry.crc)
@@ -194,9 +207,10 @@ class Bundle(Checkpoint):
     def _slice_entry(
         self, info: TensorInfo, dtype: dtypes.DType, extents: tuple[Extent, ...], piece: tuple[tuple[int, int], ...]
     ) -> Entry:
-        part = self._entries.get(slice_key(info.name, extents))
-        if part is None:
+        encoded = self._encoded.get(slice_key(info.name, extents))
+        if encoded is None:
             raise WireError(f"the slice {list(extents)} has no entry")
+        part = parse_entry(encoded)
         if part.slices or part.dtype != dtype.number or part.shape != tuple(length for _, length in piece):
             raise WireError(f"the entry of the slice {list(extents)} contradicts the tensor's")
         self._check_size(part, dtype)

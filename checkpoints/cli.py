@@ -27,13 +27,24 @@ COMMANDS = {
 }
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Knows the width itself: argparse makes a formatter for every argument, and imports `shutil` for each one's width."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size().columns
+        except (OSError, ValueError):
+            columns = 80
+        super().__init__(prog, width=columns - 2)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands, for `--help` and for wrong arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m checkpoints",
         description=_DESCRIPTION,
         epilog=_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
@@ -48,7 +59,7 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
         help=summary,
         description=module.__doc__,
         epilog=f"{module.EXAMPLE}\n\n{_STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     module.add_arguments(command)
@@ -57,7 +68,7 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
 def _parse(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The arguments. A command that is named first has its own parser alone built, which keeps a listing quick."""
     if arguments and arguments[0] in COMMANDS:
-        parser = argparse.ArgumentParser(prog="python -m checkpoints")
+        parser = argparse.ArgumentParser(prog="python -m checkpoints", formatter_class=_Help)
         commands = parser.add_subparsers(dest="command")
         _add(commands, arguments[0], COMMANDS[arguments[0]])
     else:

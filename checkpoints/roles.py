@@ -26,6 +26,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
 
 _SHADOW = "ExponentialMovingAverage"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
+_NO_NUMBERS = ("string", "variant", "resource")
 _POWER = re.compile(r"beta[12]_power(_\d+)?")
 _STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
 
@@ -51,10 +52,26 @@ class Role(NamedTuple):
         return self.kind
 
 
+_VARIABLE = Role("variable")
+# Names without any of these are told by their ends alone.
+_MARKS = (*_BOOKKEEPING, VALUE, "optimizer_weights/", "optimizer/vars/", "metrics/")
+
+
 def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | None = None) -> dict[str, Role]:
     """The role of every tensor, by name. `names` gives the full names of an object-based checkpoint's tensors."""
     names = names or {}
-    roles = {name: _infer(info, tensors, names.get(name, "")) for name, info in tensors.items()}
+    every = "\n".join(tensors)
+    marked = any(mark in every for mark in _MARKS)
+    # A slot's variable bears the name of the scope that the slot is in, so it ends as that does.
+    ends = {name.rpartition("/")[2] for name in tensors}
+    roles = {}
+    for name, info in tensors.items():
+        scope = name.rpartition("/")[0]
+        # Most tensors of most files are variables, and thousands of them are asked about.
+        if marked or not info.shape or scope.rpartition("/")[2] in ends or info.dtype in _NO_NUMBERS:
+            roles[name] = _infer(info, tensors, names.get(name, ""))
+        else:
+            roles[name] = _VARIABLE
     for name, slot in (find_slots(names) if names else {}).items():
         if name in roles:
             roles[name] = Role("slot", *slot)
@@ -65,7 +82,7 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) 
     name = info.name
     if any(mark in name for mark in _BOOKKEEPING):
         return Role("bookkeeping")
-    if info.dtype in ("string", "variant", "resource"):
+    if info.dtype in _NO_NUMBERS:
         return Role("string" if info.dtype == "string" else "bookkeeping")
     if name.endswith(VALUE):
         return _infer_object(info, full_name)

@@ -112,12 +112,11 @@ class TableReader:
         compression = raw[size]
         try:
             if compression == 0:
-                contents = memoryview(raw)[:size]
-            elif compression == 1:
-                contents = memoryview(snappy.decompress(memoryview(raw)[:size]))
-            else:
-                raise WireError(f"unknown compression {compression}")
-            return iter(_parse_block(contents))
+                return iter(_parse_block(raw, size))
+            if compression == 1:
+                contents = snappy.decompress(memoryview(raw)[:size])
+                return iter(_parse_block(contents, len(contents)))
+            raise WireError(f"unknown compression {compression}")
         except WireError as error:
             raise CheckpointError(f"{place}: {error}") from None
 
@@ -128,35 +127,38 @@ def _read_handle(data: memoryview, position: int, end: int) -> tuple[tuple[int, 
     return (offset, size), position
 
 
-def _parse_block(data: memoryview) -> list[tuple[bytes, memoryview]]:
-    if len(data) < 4:
+def _parse_block(data: bytes | bytearray, size: int) -> list[tuple[bytes, memoryview]]:
+    """The entries of a block, which is the first `size` bytes of `data`; values are views of it."""
+    if size < 4:
         raise WireError("too short for a block")
-    restarts = struct.unpack("<I", data[-4:])[0]
-    end = len(data) - 4 - 4 * restarts
+    restarts = struct.unpack_from("<I", data, size - 4)[0]
+    end = size - 4 - 4 * restarts
     if end < 0:
         raise WireError(f"{restarts} restart points do not fit")
+    view = memoryview(data)
     entries = []
     position = 0
     key = b""
     # Keys share prefixes, so a small block could unpack into very many long keys; no honest one comes near this.
-    budget = _MOST_KEY_EXPANSION * len(data)
+    budget = _MOST_KEY_EXPANSION * size
     while position < end:
-        if end - position >= 3 and data[position] | data[position + 1] | data[position + 2] < 0x80:
-            shared, unshared, size = data[position], data[position + 1], data[position + 2]
+        # Nothing outside the block is read: four bytes at least stand behind its entries.
+        shared, unshared, length = data[position : position + 3]
+        if shared | unshared | length < 0x80:
             position += 3
         else:
             shared, position = read_varint(data, position, end)
             unshared, position = read_varint(data, position, end)
-            size, position = read_varint(data, position, end)
-        if shared > len(key) or unshared + size > end - position:
+            length, position = read_varint(data, position, end)
+        if shared > len(key) or unshared + length > end - position:
             raise WireError(f"the entry at {position} runs past the end")
-        key = key[:shared] + bytes(data[position : position + unshared])
+        key = key[:shared] + data[position : position + unshared]
         budget -= len(key)
         if budget < 0:
             raise WireError(f"its keys unpack to more than {_MOST_KEY_EXPANSION} times its size")
         position += unshared
-        entries.append((key, data[position : position + size]))
-        position += size
+        entries.append((key, view[position : position + length]))
+        position += length
     return entries
 
 

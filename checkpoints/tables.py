@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from typing import Iterable, Iterator, Sequence, TypeVar
@@ -15,7 +14,8 @@ def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
     """`lines` of cells as text, every column as wide as its widest cell, shortened in the middle to fit `width`."""
     if not lines:
         return ""
-    widths = [max(map(len, column)) for column in zip(*lines)]
+    # A column of numbers has few different ones, so it is quicker to look at each of those once.
+    widths = [max(map(len, set(column))) for column in zip(*lines)]
     if width is not None:
         # The widest column gives way first, until all fit or none is worth shortening.
         excess = sum(widths) + 2 * (len(widths) - 1) - width
@@ -41,7 +41,11 @@ def shorten(text: str, width: int) -> str:
 
 def terminal_width() -> int | None:
     """The width of the terminal that standard output is, None if it is none (a file gets everything)."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def human(size: int) -> str:

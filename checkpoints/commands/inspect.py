@@ -48,34 +48,44 @@ def _readable(info: TensorInfo) -> bool:
 
 def _print_json(checkpoint: Checkpoint, roles: dict[str, Role], digests: dict[str, str]) -> None:
     import json
+    from json.encoder import encode_basestring_ascii as quote
 
+    # Much of what is said of one tensor is said of thousands.
+    alike: dict[object, str] = {}
     tensors = []
     for name, info in checkpoint.tensors.items():
-        entry: dict[str, Any] = {
-            "name": name,
-            "dtype": info.dtype,
-            "shape": list(info.shape),
-            "bytes": info.nbytes,
-            "shard": info.shard,
-            "role": roles[name].kind,
-        }
-        entry.update((key, value) for key, value in roles[name]._asdict().items() if value and key != "kind")
-        if info.slices:
-            entry["slices"] = info.slices
-        if name in digests:
-            entry["sha256"] = digests[name]
-        tensors.append(entry)
+        kind = info[1:], roles[name]
+        told = alike.get(kind)
+        if told is None:
+            told = alike[kind] = json.dumps(_facts(info, roles[name]))[1:-1]
+        digest = f', "sha256": "{digests[name]}"' if name in digests else ""
+        tensors.append(f'{{"name": {quote(name)}, {told}{digest}}}')
     head = json.dumps({"path": checkpoint.path, "format": checkpoint.format})[:-1]
-    print(head + ', "tensors": [' + ",\n  ".join(["", *map(json.dumps, tensors)])[1:] + "\n]}")
+    print(head + ', "tensors": [' + ",".join(f"\n  {tensor}" for tensor in tensors) + "\n]}")
+
+
+def _facts(info: TensorInfo, role: Role) -> dict[str, Any]:
+    """What JSON says of a tensor behind its name."""
+    facts: dict[str, Any] = {"dtype": info.dtype, "shape": list(info.shape), "bytes": info.nbytes, "shard": info.shard}
+    facts["role"] = role.kind
+    facts.update((key, value) for key, value in role._asdict().items() if value and key != "kind")
+    if info.slices:
+        facts["slices"] = info.slices
+    return facts
 
 
 def _print_table(checkpoint: Checkpoint, roles: dict[str, Role], digests: dict[str, str]) -> None:
-    lines = [["name", "type", "shape", "bytes", "shard", "role"] + (["sha256"] if digests else [])]
+    head = ("name", "type", "shape", "bytes", "shard", "role") + (("sha256",) if digests else ())
+    alike: dict[object, tuple[str, ...]] = {}
+    lines = [head]
     for name, info in checkpoint.tensors.items():
-        shape = "x".join(map(str, info.shape)) or "scalar"
-        shard = f"{info.slices} slices" if info.slices else str(info.shard)
-        line = [name, info.dtype, shape, str(info.nbytes), shard, str(roles[name])]
-        lines.append(line + ([digests.get(name, "")] if digests else []))
+        kind = info[1:], roles[name]
+        told = alike.get(kind)
+        if told is None:
+            shape = "x".join(map(str, info.shape)) or "scalar"
+            shard = f"{info.slices} slices" if info.slices else str(info.shard)
+            told = alike[kind] = (info.dtype, shape, str(info.nbytes), shard, str(roles[name]))
+        lines.append((name, *told, digests.get(name, "")) if digests else (name, *told))
     print(align(lines, terminal_width()))
     total = sum(info.nbytes for info in checkpoint.tensors.values())
     print(f"{len(checkpoint.tensors)} tensors, {human(total)}, {checkpoint.format}")

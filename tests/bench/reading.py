@@ -43,11 +43,17 @@ def listing(what, prefix, python, rounds):
     print(f"listing {what}, whole process")
     ours = [sys.executable, "-m", "checkpoints", "inspect", prefix]
     theirs = [python, "-m", "tests.bench.readers", "tensorflow", "list", prefix]
-    sides = {"inspect": lambda: Child(ours).seconds, "TensorFlow": lambda: Child(theirs).seconds}
+    sides = {
+        "inspect": lambda: Child(ours).seconds,
+        "inspect --json": lambda: Child([*ours, "--json"]).seconds,
+        "TensorFlow": lambda: Child(theirs).seconds,
+        "Python that does nothing": lambda: Child([sys.executable, "-c", "pass"]).seconds,
+    }
     taken = alternate(sides, rounds)
     for name, figure in taken.items():
         show(name, figure)
-    show("TensorFlow / inspect", ratios(taken["TensorFlow"], taken["inspect"]))
+    for name in ("inspect", "inspect --json"):
+        show(f"TensorFlow / {name}", ratios(taken["TensorFlow"], taken[name]))
 
 
 def reading(prefix, workers, rounds):
