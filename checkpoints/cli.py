@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Knows the width itself: argparse makes a formatter for every argument, and imports `shutil` for each one's width."""
+    """Knows the width itself: argparse makes a formatter for every argument, each of which would import `shutil`."""
 
     def __init__(self, prog: str) -> None:
         try:
