@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import uuid
 from typing import TYPE_CHECKING, BinaryIO, Sequence
 
@@ -12,8 +11,6 @@ from .errors import CheckpointError
 if TYPE_CHECKING:
     from types import TracebackType
 
-_SYNC_SECONDS = 0.05
-
 
 class Replacement:
     """Opens a hidden temporary file for each of `paths`, in its directory; renames them, in order, if all goes well.
@@ -21,16 +18,16 @@ class Replacement:
     Raises CheckpointError before anything is written if one of the paths exists and `overwrite` is not set. When the
     body or a renaming fails, temporary files are removed and what stood under the names before is put back. Killed
     between two renamings, it leaves the last path (the one that makes the others findable) absent, never mismatched.
+    What replaces something is on the disk before the old goes, so that a loss of power does not take both; what
+    replaces nothing is written when the kernel sees fit, as with `cp`.
     """
 
     def __init__(self, paths: Sequence[str], overwrite: bool = False) -> None:
         self._paths = list(paths)
         self._overwrite = overwrite
+        self._replaces = False
         self._temporary: list[str] = []
         self._streams: list[BinaryIO] = []
-        self._complete = threading.Event()
-        self._syncing: threading.Thread | None = None
-        self._lost: OSError | None = None
 
     def __enter__(self) -> tuple[BinaryIO, ...]:
         for path in self._paths:
@@ -38,6 +35,7 @@ class Replacement:
                 raise CheckpointError(f"{path}: exists already, and overwriting was not asked for")
             if os.path.isdir(path):
                 raise CheckpointError(f"{path}: is a directory")
+            self._replaces |= os.path.lexists(path)
         try:
             for path in self._paths:
                 temporary = _hidden_name(path)
@@ -47,30 +45,11 @@ class Replacement:
         except OSError as error:
             self._discard()
             raise CheckpointError(f"{path}: cannot write here: {error.strerror or error}") from None
-        # The first file is the one with the data.
-        self._syncing = threading.Thread(target=self._sync, args=(self._streams[0].fileno(),), daemon=True)
-        self._syncing.start()
         return tuple(self._streams)
-
-    def _sync(self, handle: int) -> None:
-        """Has the disk write what there is while more is computed, so that less is left to wait for at the end."""
-        while not self._complete.wait(_SYNC_SECONDS):
-            try:
-                os.fsync(handle)
-            except OSError as error:
-                # The kernel says so only once: the last fsync would succeed.
-                self._lost = error
-                return
-
-    def _stop_syncing(self) -> None:
-        self._complete.set()
-        if self._syncing is not None:
-            self._syncing.join()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_syncing()
         if error is not None:
             self._discard()
             if isinstance(error, OSError):
@@ -79,10 +58,9 @@ class Replacement:
         try:
             for stream in self._streams:
                 stream.flush()
-                os.fsync(stream.fileno())
+                if self._replaces:
+                    os.fsync(stream.fileno())
                 stream.close()
-            if self._lost is not None:
-                raise self._lost
             self._rename()
         except OSError as problem:
             raise CheckpointError(f"{self._paths[0]}: {problem.strerror or problem}") from problem

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import dtypes
 from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_SHARDS = 99999
-# What is copied stays in the processor's cache between being read, checked and written. It is written in smaller
-# pieces: for larger ones kernels look for as much contiguous memory, which takes longer than the copy where it is rare.
-_PIECE = 1 << 20
-_WRITTEN = 1 << 17
 
 
 class Bundle(Checkpoint):
@@ -167,21 +163,14 @@ class Bundle(Checkpoint):
         entry = self._entry(name)
         if entry.slices or self._big or not dtypes.BY_NUMBER[entry.dtype].size:
             return None
-        return Stored(self._pieces(name, entry), entry.crc)
+        from .copies import copy_span
 
-    def _pieces(self, name: str, entry: Entry) -> Iterator[memoryview]:
-        spans = self._spans(entry.shard)
-        what = f"tensor {name}"
-        spans.check(entry.offset, entry.size, what)
-        buffer = memoryview(bytearray(min(entry.size, _PIECE)))
-        crc = 0
-        for done in range(0, entry.size, _PIECE):
-            piece = buffer[: entry.size - done]
-            spans.fill(piece, entry.offset + done, what)
-            crc = crc32c(piece, crc)
-            for start in range(0, len(piece), _WRITTEN):
-                yield piece[start : start + _WRITTEN]
-        _check_crc(crc, entry, f"{spans.path}: {what}")
+        def copy(stream: BinaryIO) -> None:
+            spans = self._spans(entry.shard)
+            what = f"tensor {name}"
+            _check_crc(copy_span(spans, entry.offset, entry.size, stream, what), entry, f"{spans.path}: {what}")
+
+        return Stored(copy, entry.crc)
 
     def _read_slices(self, info: TensorInfo, entry: Entry) -> np.ndarray[Any, Any]:
         place = f"{self.index_path}: tensor {info.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
 
 from .errors import CheckpointError
 
@@ -33,11 +33,11 @@ class TensorInfo(NamedTuple):
 class Stored(NamedTuple):
     """A tensor's bytes as its file has them: little-endian, in row-major order, uncompressed.
 
-    Each of `pieces` stands until the next is asked for. Behind the last, CheckpointError is raised if they do not have
-    the checksum `crc` (masked). So many a tensor can be copied without ever being in memory whole.
+    `copy` writes them to a file without ever holding a large tensor whole, and raises CheckpointError if they do not
+    have the checksum `crc` (masked).
     """
 
-    pieces: Iterator[memoryview]
+    copy: Callable[[BinaryIO], None]
     crc: int
 
 

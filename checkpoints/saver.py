@@ -80,7 +80,7 @@ def _write_tensor(
         stored = tensors.stored(name)
         if stored is not None:
             info = tensors.infos[name]
-            stream.writelines(stored.pieces)
+            stored.copy(stream)
             return dtypes.BY_NAME[info.dtype].number, info.shape, info.nbytes, stored.crc
     dtype, shape, data, crc = encode_tensor(tensors[name], place)
     stream.write(data)

@@ -36,6 +36,10 @@ class FileSpans:
         """Closes the file; calling it again does nothing."""
         self._stream.close()
 
+    def fileno(self) -> int:
+        """The open file's descriptor."""
+        return self._stream.fileno()
+
     def check(self, offset: int, size: int, what: str) -> None:
         """Raises CheckpointError unless `size` bytes stand at `offset`."""
         if offset < 0 or size < 0 or offset + size > self.size:

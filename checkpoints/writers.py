@@ -68,7 +68,7 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
             if stored is None:
                 stream.write(encode_tensor(source[name], f"{path}: tensor {name}", checksum=False)[2])
             else:
-                stream.writelines(stored.pieces)
+                stored.copy(stream)
 
 
 def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import time
 
 import numpy as np
 import pytest
@@ -46,7 +46,10 @@ def test_safetensors_holds_the_copied_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["copy.ckpt", "copy.safetensors"])
-def test_damage_in_a_later_piece_leaves_no_copy(tmp_path, name):
+@pytest.mark.parametrize("kernel", [True, False])
+def test_damage_in_a_later_piece_leaves_no_copy(tmp_path, name, kernel, monkeypatch):
+    if not kernel:
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
     prefix = str(tmp_path / "model.ckpt")
     write_saver(prefix, {"large": _LARGE})
     with open(prefix + ".data-00000-of-00001", "r+b") as stream:
@@ -59,18 +62,36 @@ def test_damage_in_a_later_piece_leaves_no_copy(tmp_path, name):
     assert sorted(os.listdir(str(tmp_path))) == before
 
 
-def test_what_the_disk_loses_meanwhile_is_no_success(tmp_path, monkeypatch):
-    calls = []
-
+def test_what_the_disk_loses_replaces_nothing(tmp_path, monkeypatch):
     def fsync(handle):
-        calls.append(handle)
-        if len(calls) == 1:
-            raise OSError(5, "Input/output error")
+        raise OSError(5, "Input/output error")
 
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(CheckpointError, match="Input/output error"):
-        with Replacement([str(tmp_path / "file")]) as (stream,):
+        with Replacement([str(path)], overwrite=True) as (stream,):
             stream.write(b"lost")
-            while not calls:
-                time.sleep(0.01)
-    assert os.listdir(str(tmp_path)) == []
+    assert os.listdir(str(tmp_path)) == ["file"]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EINVAL, errno.ENOSYS])
+def test_where_the_kernel_does_not_copy_the_bytes_are_the_same(prefix, tmp_path, monkeypatch, refusal):
+    def refuse(*arguments):
+        raise OSError(refusal, "no")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    test_a_saver_checkpoint_copied_is_the_same_files(prefix, tmp_path)
+
+
+def test_a_full_disk_leaves_no_copy(prefix, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(os.listdir(str(tmp_path)))
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    with open_checkpoint(prefix) as checkpoint:
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            write(str(tmp_path / "copy.ckpt"), of_checkpoint(checkpoint))
+    assert sorted(os.listdir(str(tmp_path))) == before
