@@ -111,6 +111,12 @@ def go_back(session):
 
 
 @nox.session(venv_backend="none")
+def repro(session):
+    """Run the cell named after -- again, in the image it ran in; or replay a bundle (docs/reproduce.md)."""
+    _matrix(session, "repro", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lock(session):
     """Make the locks again, of all environments or of those named after --."""
     _matrix(session, "lock", *session.posargs)

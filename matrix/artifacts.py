@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -80,11 +81,30 @@ def _folders(project: Project) -> list[tuple[str, str, Path]]:
     return sorted(entry for entry in there if not entry[2].name.startswith("."))  # a hidden one is not done yet
 
 
-def snapshot(project: Project, destination: Path) -> dict[str, list[str]]:
-    """Verify every artifact and put it at `destination`/KIND/ID; returns the ids by kind. Raises ArtifactMismatch."""
+def folder_of(project: Project, name: str) -> Path:
+    """Where the artifact KIND/ID is, or would be."""
+    kind, _, producer = name.partition("/")
+    return project.committed / kind if producer == COMMITTED else project.artifacts / kind / producer
+
+
+def ids(project: Project) -> dict[str, list[str]]:
+    """The ids of all artifacts that are there, by kind. Nothing is verified."""
+    found: dict[str, list[str]] = {}
+    for kind, name, _ in _folders(project):
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+def snapshot(project: Project, destination: Path, only: Collection[str] = ()) -> dict[str, list[str]]:
+    """Verify every artifact, or `only` those KIND/ID, and put it at `destination`/KIND/ID; returns the ids by kind.
+
+    Raises ArtifactMismatch.
+    """
     found: dict[str, list[str]] = {}
     with exclusive(project.state / "artifacts.lock"):
         for kind, name, folder in _folders(project):
+            if only and f"{kind}/{name}" not in only:
+                continue
             verify(folder)
             _copy(folder, destination / kind / name)
             found.setdefault(kind, []).append(name)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, locks
+from matrix import artifacts, bases, locks, lookup, repro
 from matrix.engine import NAMES, Containers, choose
 from matrix.environments import Environment
 from matrix.errors import (
@@ -28,7 +28,7 @@ from matrix.errors import (
 from matrix.project import Project
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
-from matrix.table import Terminal, table, texts, verdict
+from matrix.table import Terminal, repro_command, table, texts, verdict
 
 _LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
 _WRITERS = "saver_writes or writes_every_step or written_under"  # the cells whose artifacts are committed
@@ -63,11 +63,20 @@ def _conclude(done: Run, terminal: Terminal, arguments: Sequence[str]) -> int:
     out.print(
         f"[bold {'red' if bad else 'green'}]{counted}[/]  (records: reports/results.jsonl, log: {done.shown_log})"
     )
+    for record in bad:
+        out.print(f"again: {repro_command(record)}", markup=False, soft_wrap=True)
     if bad:
         return 1
     need_gpu = {cell.id for cell in done.cells if cell.needs == "gpu"}
     left = [record for record in done.records if record.outcome is Outcome.NOT_RUN and record.cell in need_gpu]
     return SKIPPED if left else 0
+
+
+def reproduce(home: Project, options: argparse.Namespace) -> int:
+    """Run one cell again as it ran, or write down all that it takes to do that elsewhere."""
+    before = lookup.find(home, options.target)
+    engine = choose(home, options.engine or before.engine.partition(" ")[0], print)
+    return repro.again(home, before, engine, "shell" if options.shell else "pdb" if options.pdb else "run")
 
 
 def lock(project: Project, names: Sequence[str]) -> int:
@@ -140,7 +149,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent, help="the checkout")
     parser.add_argument(
         "--engine",
-        default=os.environ.get("CARRYOVER_ENGINE") or None,
         metavar="NAME",
         help=f"{', '.join(NAMES)}; default: $CARRYOVER_ENGINE, else the first that works",
     )
@@ -148,6 +156,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("run", help="run the cells of one environment; what follows -- goes to pytest")
     command.add_argument("environment")
     command.add_argument("arguments", nargs="*", metavar="PYTEST_ARGUMENT")
+    command = commands.add_parser("repro", help="run one cell again, in the image it ran in")
+    command.add_argument("target", metavar="CELL")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--shell", action="store_true", help="open a shell there, with the command to run shown")
+    how.add_argument("--pdb", action="store_true", help="stop in the debugger where the cell fails")
     for name, text in (
         ("lock", "make the locks of these environments, or of all"),
         ("up-to-date", "say which of these environments, or of all, are built"),
@@ -161,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
 def _dispatch(options: argparse.Namespace) -> int:
     project = Project(options.root.resolve())
     project.state.mkdir(exist_ok=True)
+    if options.command == "repro":
+        return reproduce(project, options)
+    options.engine = options.engine or os.environ.get("CARRYOVER_ENGINE") or None
     if options.command == "run":
         return run(project, options.environment, options.engine, options.arguments)
     if options.command == "lock":

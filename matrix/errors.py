@@ -79,5 +79,23 @@ class CannotWrite(CarryoverError):
     status = 13
 
 
+class UnknownCell(CarryoverError):
+    """No cell of this name has a record here."""
+
+    status = 14
+
+
+class BadBundle(CarryoverError):
+    """A bundle that is damaged, of another version, or not one at all."""
+
+    status = 15
+
+
+class WrongUsage(CarryoverError):
+    """Arguments that do not go together, or a terminal that is missing."""
+
+    status = 2
+
+
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
 TERMINATED = 143  # and by SIGTERM

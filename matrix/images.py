@@ -45,7 +45,7 @@ def tag(project: Project, environment: Environment, base: Base) -> str:
     """The image of `environment` on `base`, named after a hash of everything that goes into it."""
     digest = hashlib.sha256()
     for part in (
-        (project.root / "docker" / "Dockerfile").read_bytes(),
+        project.dockerfile.read_bytes(),
         project.lock(environment).read_bytes(),
         base.id.encode(),
         environment.device.encode(),
@@ -56,7 +56,7 @@ def tag(project: Project, environment: Environment, base: Base) -> str:
 
 def write_context(project: Project, environment: Environment, folder: Path) -> None:
     """Put the build context of `environment` into `folder`: the Dockerfile, the lock and uv."""
-    shutil.copy(project.root / "docker" / "Dockerfile", folder / "Dockerfile")
+    shutil.copy(project.dockerfile, folder / "Dockerfile")
     shutil.copy(project.lock(environment), folder / "lock.txt")
     try:
         os.link(uv(), folder / "uv")

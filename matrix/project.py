@@ -83,6 +83,11 @@ class Project:
         """Runs under way, virtual environments, locks between processes. May be deleted at any time."""
         return self.root / ".carryover"
 
+    @property
+    def dockerfile(self) -> Path:
+        """What all images are built with."""
+        return self.root / "docker" / "Dockerfile"
+
     def shown(self, path: Path) -> str:
         """`path` for people: from the top of the checkout where it is in it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)

@@ -195,7 +195,7 @@ def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -
             _record_crash(run, status, killed)
         if not _pending(run) or len(run.records) == before:
             break
-    _account_for_the_rest(run, arguments)
+    account_for_the_rest(run, arguments)
 
 
 def _raise_for(run: Run, status: int) -> None:
@@ -240,7 +240,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 running = run.engine.start(run.prepared, run.folder, arguments, output)
             while True:
                 status = running.process.poll()
-                place = _follow(run, events, place)
+                place = follow(run, events, place)
                 if status is not None:
                     return status, killed
                 # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
@@ -253,7 +253,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 with undisturbed():
                     _end(run, running)
                     with suppress(OSError):  # a full disk, which has been told already
-                        _follow(run, events, place)  # what had finished, whatever ended this
+                        follow(run, events, place)  # what had finished, whatever ended this
 
 
 def _end(run: Run, running: Running) -> None:
@@ -267,7 +267,7 @@ def _end(run: Run, running: Running) -> None:
             run.engine.remove(running.name)
 
 
-def _follow(run: Run, events: Path, place: int) -> int:
+def follow(run: Run, events: Path, place: int) -> int:
     """Take in the whole lines of `events` from byte `place`; returns the place after them."""
     try:
         with events.open("rb") as file:
@@ -350,7 +350,7 @@ def _pending(run: Run) -> list[str]:
     return missing(chosen, run.records)
 
 
-def _account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
+def account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
     """Give every cell that was to be collected or run its record. Raises NothingSelected when that is none."""
     scope = [cell.id for cell in run.cells if cell.id.startswith(run.paths or "tests/")]
     why = "; ".join(run.problems) or f"pytest did not find it; log: {run.shown_log}"

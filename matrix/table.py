@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from collections import Counter
@@ -36,6 +37,11 @@ def short(cell: str) -> str:
     """A cell's id without folders and `test_`, such as `load::loaded_models…[committed]`: -k takes any part of it."""
     file, _, function = cell.rpartition("/")[2].partition("::")
     return f"{file.removeprefix('test_').removesuffix('.py')}::{function.removeprefix('test_')}"
+
+
+def repro_command(record: Record) -> str:
+    """The command that runs this cell again, to paste into a shell."""
+    return f"nox -s repro -- {shlex.quote(f'{record.environment}/{short(record.cell)}')}"
 
 
 def outcome_text(record: Record) -> str:

@@ -27,7 +27,10 @@ def leave_with_the_host():
     """End this process when its standard input ends: the host holds the other end and never writes to it.
 
     A host that is killed outright cannot clean up; the kernel closes its end for it, and nothing stays behind here.
+    On a terminal it is for who sits there, and for a debugger, to read.
     """
+    if os.isatty(0):
+        return
     stdin = os.dup(0)  # pytest puts /dev/null in the place of descriptor 0
 
     def watch():

@@ -22,7 +22,17 @@ import tenacity
 
 from matrix import images, locks
 from matrix.engine.gpu import gpu_here
-from matrix.engine.process import ENVIRON, Prepared, Running, Say, run_build, spawn
+from matrix.engine.process import (
+    ENVIRON,
+    Command,
+    Prepared,
+    Running,
+    Say,
+    on_terminal,
+    recorder,
+    run_build,
+    spawn,
+)
 from matrix.environments import Environment
 from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
@@ -95,6 +105,12 @@ class Containers:
             return None
         tag = images.tag(self.project, environment, base)
         return Prepared(environment, tag, here[tag], str(base)) if tag in here else None
+
+    def found(self, environment: Environment, image: str, image_id: str, base: str) -> Prepared | None:
+        """The image of this id, whatever it is called now, if it is there and is one of `environment`."""
+        if self.label(image_id, "carryover.environment") != environment.id:
+            return None
+        return Prepared(environment, image, image_id, base)
 
     def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
         """The image of `environment`, built if need be. The words of the build go to `log`.
@@ -211,6 +227,24 @@ class Containers:
 
     def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
         """Start the recorder in a container of its own, called after the folder of the run."""
+        command = self._command(prepared, run, recorder("/out", arguments))
+        # podman that is killed while it creates a container leaves a half-made one, which no podman knows of.
+        patience = 3.0 if self.name == "podman" else 0.0
+        return Running(spawn(command.words, output, cwd=command.folder), run.name, patience)
+
+    def attach(self, prepared: Prepared, run: Path, words: Sequence[str]) -> int:
+        """Run `words` on this terminal in a container like those of cells; returns its exit status."""
+        # Its own keys to detach would swallow Ctrl-P, the previous line of a shell.
+        terminal = ["--tty", "--detach-keys=ctrl-@,ctrl-@", f"--env=TERM={os.environ.get('TERM', 'xterm')}"]
+        try:
+            return on_terminal(self._command(prepared, run, words, terminal))
+        except BaseException:
+            with undisturbed():
+                self.remove(run.name)
+            raise
+
+    def _command(self, prepared: Prepared, run: Path, words: Sequence[str], more: Sequence[str] = ()) -> Command:
+        """`docker run`, with all that a container of cells may and may not do."""
         limits = self.project.limits
         options = ["--name", run.name, "--rm", "--interactive", "--init", "--network=none", "--read-only"]
         options += ["--tmpfs=/tmp:rw,exec,size=2g", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
@@ -222,16 +256,14 @@ class Containers:
             (run / "out", "/out", ""),
         ):
             options += ["--mount", f"type=bind,src={source},dst={target}{mode}"]
-        for name, value in ENVIRON.items():
+        for name, value in {**ENVIRON, **prepared.environ}.items():
             options += ["--env", f"{name}={value}"]
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
         options += self._podman_options()
         if prepared.environment.device == "gpu" and gpu_here():
             options += ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
-        command = [self.command, "run", *options, prepared.image, "python", "-m", "tests.recorder", "/out", *arguments]
-        # podman's monitor leaves a file called oom where it stands, when memory runs out.
-        # And podman that is killed while it creates a container leaves a half-made one, which no podman knows of.
-        return Running(spawn(command, output, cwd=run), run.name, 3.0 if self.name == "podman" else 0.0)
+        # podman's monitor leaves a file called oom where it stands, when memory runs out: not in the checkout.
+        return Command([self.command, "run", *options, *more, prepared.image_id, *words], run)
 
     def _podman_options(self) -> list[str]:
         """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""

@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import termios
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -30,12 +31,25 @@ ENVIRON = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """An environment in which cells can run. `image`, `image_id` and `base` go into every record."""
+    """An environment in which cells can run. `image`, `image_id` and `base` go into every record.
+
+    `environ` is what its processes see beside ENVIRON, or in its place.
+    """
 
     environment: Environment
     image: str
     image_id: str
     base: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start, where, and with which variables (None: this process's own)."""
+
+    words: list[str]
+    folder: Path
+    environ: dict[str, str] | None = None
 
 
 class Running:
@@ -44,6 +58,11 @@ class Running:
     def __init__(self, process: subprocess.Popen[bytes], name: str, patience: float = 0.0) -> None:
         self.process, self.name = process, name
         self.patience = patience  # seconds in which it may end in order, before it is killed
+
+
+def recorder(out: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs cells inside an environment."""
+    return ["python", "-m", "tests.recorder", out, *arguments]
 
 
 def spawn(command: Sequence[str], output: IO[bytes], **options: object) -> subprocess.Popen[bytes]:
@@ -62,6 +81,48 @@ def kill(process: subprocess.Popen[bytes], patience: float = 0.0) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def on_terminal(command: Command) -> int:
+    """Run `command` on the terminal of this process until it ends, and return its exit status.
+
+    A Ctrl-C is the command's: a debugger and a shell live on. Whatever ends this process ends the command first, and
+    the terminal is left as it was.
+    """
+    process = None
+    with _terminal_kept():
+        try:
+            with undisturbed():
+                process = subprocess.Popen(command.words, cwd=command.folder, env=command.environ)
+            return process.wait()
+        finally:
+            if process and process.poll() is None:
+                process.send_signal(signal.SIGHUP)  # which a shell passes on to all that was started in it
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(2)
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Leave Ctrl-C to the process on the terminal, end as `kill` does when the terminal goes, then restore all."""
+    mode, group = termios.tcgetattr(0), os.tcgetpgrp(0)
+    before = {
+        # not SIG_IGN, which the command would inherit
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM)),
+    }
+    try:
+        yield
+    finally:
+        quiet = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a shell that was killed did not give the terminal back
+        with suppress(OSError, termios.error):
+            os.tcsetpgrp(0, group)
+            termios.tcsetattr(0, termios.TCSADRAIN, mode)
+        signal.signal(signal.SIGTTOU, quiet)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_build(

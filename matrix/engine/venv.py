@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from matrix import images, interpreters, locks
-from matrix.engine.process import ENVIRON, Prepared, Running, Say, run_build, spawn
+from matrix.engine.process import (
+    ENVIRON,
+    Command,
+    Prepared,
+    Running,
+    Say,
+    on_terminal,
+    recorder,
+    run_build,
+    spawn,
+)
 from matrix.environments import Environment
 from matrix.project import Project
 from matrix.tools import exclusive, uv
@@ -47,6 +57,12 @@ class VirtualEnvironments:
             return None
         return self._prepared(environment, interpreter)
 
+    def found(self, environment: Environment, image: str, image_id: str, base: str) -> Prepared | None:
+        """The virtual environment called `image`, if it is still there and is one of `environment`."""
+        if image != f"{environment.id}-{image_id}" or not (self.project.state / "venvs" / image).exists():
+            return None
+        return Prepared(environment, image, image_id, base)
+
     def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
         """The virtual environment of `environment`, made if need be, under its final name only when it is complete."""
         locks.check_lock(self.project.lock(environment), environment)
@@ -82,6 +98,16 @@ class VirtualEnvironments:
 
     def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
         """Start the recorder in a session of its own, with none of the caller's variables."""
+        command = self._command(prepared, run, recorder(str(run / "out"), arguments))
+        return Running(spawn(command.words, output, cwd=command.folder, env=command.environ), run.name)
+
+    def attach(self, prepared: Prepared, run: Path, words: Sequence[str]) -> int:
+        """Run `words` on this terminal, as cells are run; returns its exit status."""
+        return on_terminal(self._command(prepared, run, words, {"TERM": os.environ.get("TERM", "xterm")}))
+
+    def _command(
+        self, prepared: Prepared, run: Path, words: Sequence[str], more: Mapping[str, str] | None = None
+    ) -> Command:
         binaries = self.project.state / "venvs" / prepared.image / "bin"
         temporary = run / "tmp"
         temporary.mkdir(exist_ok=True)
@@ -92,9 +118,10 @@ class VirtualEnvironments:
             "TMPDIR": str(temporary),
             "CARRYOVER_OUT": str(run / "out"),
             "PYTHONNOUSERSITE": "1",
+            **prepared.environ,
+            **(more or {}),
         }
-        command = [str(binaries / "python"), "-m", "tests.recorder", str(run / "out"), *arguments]
-        return Running(spawn(command, output, cwd=self.project.root, env=environ), run.name)
+        return Command(list(words), self.project.root, environ)
 
     def remove(self, name: str) -> None:
         """Nothing stays but processes, which end with the one that `start` gave back."""
