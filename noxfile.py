@@ -117,6 +117,12 @@ def repro(session):
 
 
 @nox.session(venv_backend="none")
+def report(session):
+    """Write reports/index.html (and .md, .json, JUnit) of what was run; -- --against OLD says what changed, --open."""
+    _matrix(session, "report", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lock(session):
     """Make the locks again, of all environments or of those named after --."""
     _matrix(session, "lock", *session.posargs)

@@ -26,6 +26,7 @@ from matrix.errors import (
     EngineUnavailable,
 )
 from matrix.project import Project
+from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
 from matrix.table import Terminal, repro_command, table, texts, verdict
@@ -168,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text).add_argument("environments", nargs="*")
     commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
     commands.add_parser("fixtures", help="make the committed artifacts again")
+    command = commands.add_parser("report", help="write the report of what was run to reports/")
+    command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
+    command.add_argument("--open", action="store_true", help="show the page in the browser")
     return parser
 
 
@@ -185,6 +189,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return images_up_to_date(project, options.environments, options.engine)
     if options.command == "base-images":
         return base_images(project, options.pythons, options.engine)
+    if options.command == "report":
+        return report(project, options.against, options.open)
     return fixtures(project, options.engine)
 
 

@@ -91,6 +91,18 @@ class BadBundle(CarryoverError):
     status = 15
 
 
+class NothingToReport(CarryoverError):
+    """There is no plan and no record, or what a report is to be compared with is not there."""
+
+    status = 16
+
+
+class NotAReport(CarryoverError):
+    """A plan or a report was written by another version, or is no such file."""
+
+    status = 17
+
+
 class WrongUsage(CarryoverError):
     """Arguments that do not go together, or a terminal that is missing."""
 

@@ -1,0 +1,93 @@
+"""`nox -s report`: reads what runs have left in reports/, writes the report there, and says what is bad."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from matrix.errors import NothingToReport
+from matrix.plan import load_checks
+from matrix.project import Project
+from matrix.report.changes import changes
+from matrix.report.junit import junit
+from matrix.report.markdown import markdown
+from matrix.report.model import Judged, Report, make_report
+from matrix.report.page import page
+from matrix.report.read import read_plan, read_records, read_report, read_steps
+from matrix.report.table import print_report
+from matrix.results import Outcome, Record
+from matrix.table import console
+
+FILES: dict[str, Callable[[Report], bytes]] = {
+    "report.json": msgspec.json.encode,
+    "report.md": lambda report: markdown(report).encode(),
+    "junit.xml": junit,
+    "index.html": lambda report: page(report).encode(),
+}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A record that the ledger has nothing to say of."""
+
+    record: Record
+    outcome: Outcome
+    entry: object = None
+
+
+def gather(project: Project) -> Report:
+    """The report of what is in reports/ now. Raises NothingToReport or NotAReport."""
+    folder = project.reports
+    plan = read_plan(folder / "matrix" / "plan.json")
+    matrix, torn = read_records(folder / "matrix" / "results.jsonl", "reports/matrix/results.jsonl")
+    rows, torn_rows = read_records(folder / "results.jsonl", "reports/results.jsonl")
+    if matrix and not plan:
+        raise NothingToReport("reports/matrix/results.jsonl is there without plan.json: run nox -s matrix again")
+    if not plan and not rows:
+        raise NothingToReport(f"{folder} has no plan and no records: run nox -s matrix, or nox -s cpu-tf2, first")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    steps = read_steps(folder / "bench-steps.json")
+    return make_report(plan, judged(project, matrix), _checks(project, rows), now, [*torn, *torn_rows], steps)
+
+
+def judged(project: Project, records: Sequence[Record]) -> list[Judged]:
+    """The matrix' records in the light of the ledger."""
+    return [Plain(record, record.outcome) for record in records]
+
+
+def _checks(project: Project, records: Sequence[Record]) -> list[Judged]:
+    """The records of cells that environments still have: one renamed or removed since must not be shown for ever."""
+    there = {check.test for check in load_checks(project.cells_file)}
+    return [Plain(record, record.outcome) for record in records if record.cell.partition("[")[0] in there]
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write the report's files below `folder`, each whole or not at all."""
+    for name, made in FILES.items():
+        half = folder / f".{name}.{os.getpid()}"
+        try:
+            half.write_bytes(made(report))
+            half.replace(folder / name)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def report(project: Project, against: Path | None, show: bool) -> int:
+    """Make the report, and compare it with an older one: 0 if no cell is bad, else 1."""
+    old = read_report(against) if against else None  # first: it may be the file that is about to be written
+    new = gather(project)
+    if old:
+        new = msgspec.structs.replace(new, against=old.made, changes=changes(old.cells, new.cells))
+    write(new, project.reports)
+    out = console()
+    print_report(new, out)
+    out.print(f"[dim]written: {', '.join(project.shown(project.reports / name) for name in reversed(FILES))}[/]")
+    if show:
+        webbrowser.open((project.reports / "index.html").as_uri())
+    return 1 if new.bad() else 0

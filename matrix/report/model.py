@@ -1,0 +1,266 @@
+"""The report as data: every planned cell with what is known of it. Pure: from a plan and judged records."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from matrix.report.changes import Change
+from matrix.report.states import NO_RECORD, RANK, State, state_of
+from matrix.results import Outcome, Record
+from matrix.table import short
+
+VERSION = 1  # of report.json, and of the plan that it is made from
+_STRUCTURE = {"producer", "kind", "way", "how", "sha256", "artifact", "text"}  # details that are no figures
+Figures = dict[str, str | int | float | bool]
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A format that is written and read."""
+
+    id: str
+    title: str
+
+
+class PlannedCell(msgspec.Struct, frozen=True):
+    """A cell of the matrix that was planned before anything ran. `role` is produce or consume."""
+
+    environment: str
+    cell: str
+    role: str
+    kind: str
+    producer: str = ""
+    way: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """reports/matrix/plan.json."""
+
+    version: int
+    made: str
+    selection: list[str]
+    producers: list[str]
+    consumers: list[str]
+    kinds: list[Kind]
+    ways: list[str]
+    cells: list[PlannedCell]
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """An entry of the ledger: why cells fail, where upstream says so, and what to do instead."""
+
+    id: str
+    cause: str
+    link: str = ""
+    instead: str = ""
+
+
+class Judged(Protocol):
+    """A record, what it amounts to given the ledger, and the ledger's entry (id, cause, link, instead) or None."""
+
+    @property
+    def record(self) -> Record: ...
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def entry(self) -> object: ...
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What many records share: the image and what is in it, and where it ran."""
+
+    engine: str
+    isolation: str
+    image: str
+    image_id: str
+    base: str
+    device: str
+    versions: dict[str, str]
+    host: dict[str, str]
+
+
+class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One cell. `name` is what `nox -s repro` takes; `context` is an index into Report.contexts, -1 without a record.
+
+    `role` is produce or consume in the matrix, and check in the environments' own cells.
+    """
+
+    name: str
+    environment: str
+    cell: str
+    role: str
+    outcome: str
+    reason: str = ""
+    kind: str = ""
+    producer: str = ""
+    way: str = ""
+    how: str = ""
+    entry: str = ""
+    seconds: float = 0.0
+    figures: Figures = {}
+    text: str = ""
+    artifact: str = ""
+    sha256: str = ""
+    log: str = ""
+    run: str = ""
+    started: str = ""
+    context: int = -1
+
+    @property
+    def state(self) -> State:
+        """How it is shown."""
+        return state_of(self.outcome, self.how)
+
+    @property
+    def command(self) -> str:
+        """What runs this cell again, and no other."""
+        return f"nox -s repro -- {shlex.quote(self.name)}"
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """report.json: the cells in the plan's order, then those of the environments' own checks."""
+
+    version: int
+    made: str
+    selection: list[str]
+    producers: list[str]
+    consumers: list[str]
+    kinds: list[Kind]
+    ways: list[str]
+    cells: list[Cell]
+    contexts: list[Context]
+    causes: list[Cause]
+    notes: list[str] = []
+    against: str = ""
+    changes: list[Change] = []
+    steps: list[dict[str, str | int | float]] = []
+
+    def counts(self) -> dict[str, int]:
+        """{id of a state: how many cells}, worst first, without those that no cell is in."""
+        counted = Counter(cell.state.id for cell in self.cells)
+        return {name: counted[name] for name in RANK if counted[name]}
+
+    def bad(self) -> list[Cell]:
+        """The cells that fail the run, worst first."""
+        return sorted((cell for cell in self.cells if cell.state.bad), key=lambda cell: RANK[cell.state.id])
+
+
+class _Contexts:
+    """Each distinct context once."""
+
+    def __init__(self) -> None:
+        self.all: list[Context] = []
+        self._index: dict[object, int] = {}
+
+    def index(self, record: Record) -> int:
+        key = (
+            record.engine,
+            record.image_id,
+            record.device,
+            tuple(record.versions.items()),
+            tuple(record.host.items()),
+        )
+        if key not in self._index:
+            self._index[key] = len(self.all)
+            self.all.append(msgspec.convert(record, Context, from_attributes=True))
+        return self._index[key]
+
+
+def _details(record: Record, name: str) -> str:
+    return str(record.details.get(name, ""))
+
+
+def _cell(judged: Judged, contexts: _Contexts, planned: PlannedCell | None) -> Cell:
+    record = judged.record
+    producer = planned.producer if planned else ""
+    return Cell(
+        name=f"{record.environment}/{short(record.cell)}",
+        environment=record.environment,
+        cell=record.cell,
+        role=planned.role if planned else "check",
+        outcome=judged.outcome.value,
+        reason=record.reason,
+        kind=planned.kind if planned else "",
+        producer=producer,
+        way=planned.way if planned else "",
+        how=_details(record, "how"),
+        entry=str(getattr(judged.entry, "id", "")),
+        seconds=record.seconds,
+        figures={name: value for name, value in record.details.items() if name not in _STRUCTURE},
+        text=_details(record, "text"),
+        artifact=_details(record, "artifact") or (f"{planned.kind}/{planned.producer}" if producer else ""),
+        sha256=_details(record, "sha256"),
+        log=record.log,
+        run=record.run,
+        started=record.started,
+        context=contexts.index(record),
+    )
+
+
+def _unrecorded(planned: PlannedCell) -> Cell:
+    return Cell(
+        name=f"{planned.environment}/{short(planned.cell)}",
+        environment=planned.environment,
+        cell=planned.cell,
+        role=planned.role,
+        outcome=NO_RECORD,
+        reason="no record: it was planned, but no run has got to it, or the run was cut",
+        kind=planned.kind,
+        producer=planned.producer,
+        way=planned.way,
+    )
+
+
+def _latest(judged: Iterable[Judged]) -> dict[tuple[str, str], Judged]:
+    """Several runs append to one file: the last record of a cell counts."""
+    return {(one.record.environment, one.record.cell): one for one in judged}
+
+
+def _causes(judged: Iterable[Judged]) -> list[Cause]:
+    """The ledger's entries that any cell has to do with."""
+    entries = {str(getattr(one.entry, "id", "")): one.entry for one in judged if one.entry is not None}
+    return [
+        Cause(name, *(str(getattr(entry, field, "") or "") for field in ("cause", "link", "instead")))
+        for name, entry in sorted(entries.items())
+    ]
+
+
+def make_report(
+    plan: Plan | None,
+    judged: Sequence[Judged],
+    checks: Sequence[Judged],
+    made: str,
+    notes: Sequence[str] = (),
+    steps: Sequence[dict[str, str | int | float]] = (),
+) -> Report:
+    """The report of `plan` (None where no matrix was run) and of the environments' own `checks`.
+
+    Records that the plan does not have are left out, and a note says how many.
+    """
+    contexts = _Contexts()
+    latest = _latest(judged)
+    cells, seen = [], []
+    for planned in plan.cells if plan else []:
+        one = latest.pop((planned.environment, planned.cell), None)
+        cells.append(_cell(one, contexts, planned) if one else _unrecorded(planned))
+        seen += [one] if one else []
+    cells += [_cell(one, contexts, None) for one in _latest(checks).values()]
+    left = [f"{len(latest):,} records of the matrix are of cells that this plan does not have: left out"]
+    return Report(
+        version=VERSION,
+        made=made,
+        selection=plan.selection if plan else [],
+        producers=plan.producers if plan else [],
+        consumers=plan.consumers if plan else [],
+        kinds=plan.kinds if plan else [],
+        ways=plan.ways if plan else [],
+        cells=cells,
+        contexts=contexts.all,
+        causes=_causes(seen),
+        notes=[*notes, *(left if latest else [])],
+        steps=list(steps),
+    )

@@ -1,0 +1,68 @@
+"""Reads what a report is made from: the plan, the records, an older report, the steps per second."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from matrix.errors import NotAReport, NothingToReport
+from matrix.report.model import VERSION, Plan, Report
+from matrix.results import Record
+
+T = TypeVar("T", Plan, Report)
+
+
+def read_plan(path: Path) -> Plan | None:
+    """The plan at `path`, None where there is none. Raises NotAReport."""
+    return _versioned(path, Plan, "run nox -s matrix again") if path.exists() else None
+
+
+def read_report(path: Path) -> Report:
+    """The report.json at `path`, or in that folder. Raises NothingToReport or NotAReport."""
+    file = path / "report.json" if path.is_dir() else path
+    if not file.is_file():
+        raise NothingToReport(f"{file} is not there: --against takes a report.json, or the folder that has one")
+    return _versioned(file, Report, "compare with a report that this version has written")
+
+
+def _versioned(path: Path, kind: type[T], instead: str) -> T:
+    data = path.read_bytes()
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("version")
+    except msgspec.DecodeError as error:
+        raise NotAReport(f"{path} is cut or not of this project ({error}): {instead}") from error
+    if version != VERSION:
+        raise NotAReport(f"{path} has version {version!r}, this is for version {VERSION}: {instead}")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise NotAReport(f"{path}: {error}: {instead}") from error
+
+
+def read_records(path: Path, shown: str) -> tuple[list[Record], list[str]]:
+    """The records at `path` in order, and a note on each line that is none: a run that was cut leaves half a line."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = path.read_bytes().split(b"\n")
+        records, notes = [], []
+        for number, line in enumerate(lines, 1):
+            try:
+                records += [msgspec.json.decode(line, type=Record)] if line.strip() else []
+            except msgspec.DecodeError as error:
+                last = number == len(lines)
+                why = "the run was cut while it was written" if last else f"no record ({error})"
+                notes.append(f"line {number} of {shown} is left out: {why}")
+        return records, notes
+    return [], []
+
+
+def read_steps(path: Path) -> list[dict[str, str | int | float]]:
+    """Steps per second by mode and release, where the bench has measured them: else nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[dict[str, str | int | float]])
+        except msgspec.DecodeError as error:
+            raise NotAReport(f"{path} is cut or of another version ({error}): run the bench again") from error
+    return []

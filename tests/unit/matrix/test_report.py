@@ -1,0 +1,109 @@
+"""What a report says of a plan and its records: nothing that was planned can vanish, and what is bad comes first."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from matrix.report.changes import changes
+from matrix.report.command import Plain
+from matrix.report.model import make_report
+from matrix.report.states import RANK, STATES, state_of
+from matrix.results import Outcome
+from tests.page import sample
+
+MADE = "2026-11-22T15:00:00+00:00"
+
+
+def one_cell(outcome, reason="", entry=None, **details):
+    planned = sample.plan(("2.4", "2.15"), sample.KINDS[:1]).cells[-1]
+    plan = msgspec.structs.replace(sample.plan(), cells=[planned])
+    record = sample.record(planned.environment, planned.cell, outcome, reason, **details)
+    return make_report(plan, [Plain(record, outcome, entry)], [], MADE)
+
+
+def test_a_planned_cell_without_a_record_is_bad_and_named():
+    made = sample.report(change=lambda judged: judged[:-1])
+    planned = sample.plan().cells[-1]
+    (lost,) = [cell for cell in made.bad() if cell.outcome == "no record"]
+    assert (lost.environment, lost.cell) == (planned.environment, planned.cell)
+    assert len(made.cells) == len(sample.report().cells)
+
+
+def test_records_that_are_not_planned_are_left_out_and_counted():
+    plan = sample.plan()
+    judged = [Plain(sample.record(one.environment, one.cell), Outcome.PASSED) for one in plan.cells]
+    smaller = msgspec.structs.replace(plan, cells=plan.cells[:-2])
+    made = make_report(smaller, judged, [], MADE)
+    assert len(made.cells) == len(plan.cells) - 2
+    assert "2 records" in made.notes[0]
+
+
+def test_the_last_record_of_a_cell_counts():
+    cell = "tests/environment/test_training.py::test_learns"
+    records = [sample.record("cpu-tf2.4", cell, outcome) for outcome in (Outcome.FAILED, Outcome.PASSED)]
+    made = make_report(None, [], [Plain(record, record.outcome) for record in records], MADE)
+    assert [cell.outcome for cell in made.cells] == ["passed"]
+
+
+@pytest.mark.parametrize(
+    ("how", "shown"), [("silently wrong", "silent"), ("raises", "failed"), ("", "failed")], ids=["wrong", "raises", "-"]
+)
+def test_silently_wrong_is_told_apart_from_raises(how, shown):
+    made = one_cell(Outcome.FAILED, "why", how=how)
+    assert made.counts() == {shown: 1}
+
+
+def test_what_is_known_says_whether_it_was_silently_wrong_and_is_not_bad():
+    made = one_cell(Outcome.KNOWN, "why", sample.CAUSES[0], how="silently wrong")
+    assert made.counts() == {"known-silent": 1}
+    assert made.bad() == []
+    assert made.causes == [sample.CAUSES[0]]
+
+
+def test_no_two_states_share_a_sign_and_every_outcome_has_one():
+    assert len({state.sign for state in STATES}) == len(STATES)
+    assert {state_of(outcome.value).bad for outcome in Outcome if outcome.bad} == {True}
+    assert not any(state_of(outcome.value).bad for outcome in Outcome if not outcome.bad)
+
+
+def test_bad_cells_come_worst_first():
+    ranks = [RANK[cell.state.id] for cell in sample.report(sample.RELEASES).bad()]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) > 2
+
+
+def test_the_command_of_a_cell_is_one_word_for_the_shell():
+    planned = sample.plan(("2.4", "2.15"), sample.KINDS[:1]).cells[-1]
+    made = one_cell(Outcome.FAILED)
+    assert made.cells[0].command == f"nox -s repro -- 'cpu-tf2.15/load_any::loads[{planned.kind}-cpu-tf2.15-carryover]'"
+
+
+def remade(cell, outcome, reason=""):
+    return msgspec.structs.replace(cell, outcome=outcome, reason=reason, how="")
+
+
+def test_new_failures_come_first_among_the_changes():
+    before = [remade(cell, "passed") for cell in sample.report(kinds=sample.KINDS[:1]).cells]
+    before[3] = remade(before[3], "failed", "ValueError: one")
+    before[4] = remade(before[4], "failed", "ValueError: one")
+    after = list(before)
+    after[3] = remade(before[3], "passed")
+    after[4] = remade(before[4], "failed", "ValueError: two")
+    after[7] = remade(before[7], "crashed")
+    after[8] = remade(before[8], "no record")
+    after[9] = remade(before[9], "known", "as listed")
+    found = changes(before, after[:-1])
+    assert [(change.what, change.name) for change in found] == [
+        ("new failure", after[7].name),
+        ("new failure", after[8].name),
+        ("fails otherwise", after[4].name),
+        ("mended", after[3].name),
+        ("other outcome", after[9].name),
+        ("gone", before[-1].name),
+    ]
+
+
+def test_an_address_in_memory_is_no_change():
+    (cell,) = one_cell(Outcome.FAILED, "ValueError: <Layer at 0x7f01>").cells
+    assert changes([cell], [remade(cell, "failed", "ValueError: <Layer at 0x7f99>")]) == []

@@ -1,0 +1,152 @@
+"""`nox -s report`: which files it reads and writes, and what it ends with when one is cut, missing or of another version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from matrix import cli
+from matrix.errors import NotAReport, NothingToReport
+from matrix.results import Outcome
+from tests.page import sample
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+WRITTEN = {"index.html", "report.md", "report.json", "junit.xml"}
+LEARNS = "tests/environment/test_training.py::test_keras_models_learn"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout in which a small matrix has run and passed."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "reports" / "matrix").mkdir(parents=True)
+    for name in ("environments.toml", "tests/cells.toml"):
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    plan = sample.plan()
+    (tmp_path / "reports/matrix/plan.json").write_bytes(msgspec.json.encode(plan))
+    write(tmp_path, [sample.record(one.environment, one.cell) for one in plan.cells])
+    return tmp_path
+
+
+def write(checkout, records, name="matrix/results.jsonl", end="\n"):
+    lines = [msgspec.json.encode(record).decode() for record in records]
+    (checkout / "reports" / name).write_text("\n".join(lines) + end)
+
+
+def report(checkout, *arguments):
+    return cli.main(["--root", str(checkout), "report", *map(str, arguments)])
+
+
+def made(checkout):
+    return json.loads((checkout / "reports/report.json").read_text())
+
+
+def test_all_passed_is_0_and_every_file_is_written(checkout):
+    assert report(checkout) == 0
+    assert {path.name for path in (checkout / "reports").iterdir() if path.is_file()} == WRITTEN
+    assert made(checkout)["version"] == 1
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.bad], ids=lambda outcome: outcome.value)
+def test_one_bad_cell_is_1(checkout, outcome):
+    first, *rest = [sample.record(one.environment, one.cell) for one in sample.plan().cells]
+    write(checkout, [msgspec.structs.replace(first, outcome=outcome), *rest])
+    assert report(checkout) == 1
+
+
+def test_a_bad_cell_of_an_environment_is_1_too_and_one_that_is_gone_is_not_shown(checkout):
+    write(checkout, [sample.record("cpu-tf2.4", LEARNS, Outcome.FAILED)], "results.jsonl")
+    assert report(checkout) == 1
+    gone = sample.record("cpu-tf2.4", "tests/environment/test_training.py::test_that_was_renamed", Outcome.FAILED)
+    write(checkout, [gone], "results.jsonl")
+    assert report(checkout) == 0
+
+
+def test_environments_alone_are_a_report(checkout):
+    shutil.rmtree(checkout / "reports/matrix")
+    write(checkout, [sample.record("cpu-tf2.4", LEARNS)], "results.jsonl")
+    assert report(checkout) == 0
+    assert len(made(checkout)["cells"]) == 1
+
+
+def test_a_run_that_was_cut_is_told_and_its_cell_has_no_record(checkout, capsys):
+    records = [sample.record(one.environment, one.cell) for one in sample.plan().cells]
+    write(checkout, records)
+    path = checkout / "reports/matrix/results.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert report(checkout) == 1
+    told = capsys.readouterr().out
+    assert f"line {len(records)} of reports/matrix/results.jsonl is left out: the run was cut" in told
+    assert "no record" in told and "nox -s repro -- " in told
+    assert (checkout / "reports/report.md").read_text().count("the run was cut while it was written") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plan.json", '{"version": 2, "cells": []}'),
+        ("plan.json", '{"version": 1, "cells"'),
+        ("plan.json", '{"version": 1, "cells": []}'),
+        ("plan.json", "[]"),
+    ],
+    ids=["another version", "cut", "without its fields", "something else"],
+)
+def test_a_plan_that_is_none_is_said_in_a_line_and_nothing_is_overwritten(checkout, capsys, name, content):
+    assert report(checkout) == 0
+    before = (checkout / "reports/report.json").read_bytes()
+    (checkout / "reports/matrix" / name).write_text(content)
+    capsys.readouterr()
+    assert report(checkout) == NotAReport.status
+    assert (checkout / "reports/report.json").read_bytes() == before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name in line and "run nox -s matrix again" in line
+
+
+@pytest.mark.parametrize("what", ["nothing", "records without a plan"])
+def test_nothing_to_report_is_said_in_a_line(checkout, capsys, what):
+    shutil.rmtree(checkout / "reports")
+    if what != "nothing":
+        (checkout / "reports/matrix").mkdir(parents=True)
+        write(checkout, [sample.record("cpu-tf2.4", "a")])
+    assert report(checkout) == NothingToReport.status
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (checkout / "reports/report.json").exists()
+
+
+def test_against_an_older_report_says_what_is_new(checkout, capsys):
+    assert report(checkout) == 0
+    old = checkout / "old"
+    old.mkdir()
+    shutil.copy(checkout / "reports/report.json", old)
+    records = [sample.record(one.environment, one.cell) for one in sample.plan().cells]
+    records[5] = msgspec.structs.replace(records[5], outcome=Outcome.FAILED, reason="ValueError: new")
+    write(checkout, records)
+    capsys.readouterr()
+    assert report(checkout, "--against", old) == 1
+    (change,) = made(checkout)["changes"]
+    assert (change["what"], change["before"], change["after"]) == ("new failure", "passed", "failed")
+    for told in (capsys.readouterr().out, (checkout / "reports/report.md").read_text()):
+        assert "1 × new failure" in told
+        assert "ValueError: new" in told
+
+
+def test_against_its_own_last_report_compares_before_it_writes(checkout, capsys):
+    assert report(checkout) == 0
+    write(checkout, [])
+    assert report(checkout, "--against", checkout / "reports/report.json") == 1
+    assert len(made(checkout)["changes"]) == len(sample.plan().cells)
+
+
+@pytest.mark.parametrize("old", ["not there", "another version", "cut"])
+def test_an_older_report_that_cannot_be_read_is_said_and_nothing_is_written(checkout, capsys, old):
+    path = checkout / "old.json"
+    if old != "not there":
+        path.write_text('{"version": 99}' if old == "another version" else '{"version": 1, "cel')
+    assert report(checkout, "--against", path) == (NothingToReport if old == "not there" else NotAReport).status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "old.json" in line
+    assert not (checkout / "reports/report.json").exists()
