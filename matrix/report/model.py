@@ -176,7 +176,6 @@ def _details(record: Record, name: str) -> str:
 
 def _cell(judged: Judged, contexts: _Contexts, planned: PlannedCell | None) -> Cell:
     record = judged.record
-    producer = planned.producer if planned else ""
     return Cell(
         name=f"{record.environment}/{short(record.cell)}",
         environment=record.environment,
@@ -185,15 +184,15 @@ def _cell(judged: Judged, contexts: _Contexts, planned: PlannedCell | None) -> C
         outcome=judged.outcome.value,
         reason=record.reason,
         kind=planned.kind if planned else "",
-        producer=producer,
+        producer=planned.producer if planned else "",
         way=planned.way if planned else "",
         how=_details(record, "how"),
         entry=str(getattr(judged.entry, "id", "")),
         seconds=record.seconds,
         figures={name: value for name, value in record.details.items() if name not in _STRUCTURE},
         text=_details(record, "text"),
-        artifact=_details(record, "artifact") or (f"{planned.kind}/{planned.producer}" if producer else ""),
-        sha256=_details(record, "sha256"),
+        artifact=_details(record, "artifact") or ", ".join(record.inputs),
+        sha256=_details(record, "sha256") or ", ".join(record.inputs.values()),
         log=record.log,
         run=record.run,
         started=record.started,

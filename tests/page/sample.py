@@ -63,6 +63,7 @@ def record(of, cell, outcome=Outcome.PASSED, reason="", **details):
         started=f"2026-11-22T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}+00:00",
         log=f"reports/logs/carryover-docker-{of}.log",
         details=details,
+        inputs={f"{details['kind']}/{details['producer']}": details.pop("sha256")} if details.get("producer") else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""`nox -s report`: which files it reads and writes, and what it ends with when one is cut, missing or of another version."""
+"""`nox -s report`: the files that it writes, and what it ends with when one is cut, missing or of another version."""
 
 from __future__ import annotations
 
