@@ -45,7 +45,7 @@ def _stop(error: CarryoverError):
 def _check_releases(words):
     """nox only says that a session is unknown; say which releases there are."""
     for word in words:
-        match = re.search(r"\b((?:cpu|gpu)-tf[12])\((.*)\)$", word)
+        match = re.search(r"\b((?:cpu|gpu)-(?:tf[12]|legacy|keras))\((.*)\)$", word)
         known = [f"{row.session}({row.release})" for row in ENVIRONMENTS.values()]
         if match and match[0] not in known:
             _stop(UnknownEnvironment(f"there is no session {match[0]}: {nearest(match[0], known)}"))
@@ -98,6 +98,10 @@ def _environment_session(name, description):
 
 _environment_session("cpu-tf1", "Train in TensorFlow 1 on the CPU, write a checkpoint, restore what Keras wrote.")
 _environment_session("cpu-tf2", "Train in TensorFlow 2 on the CPU, load the TensorFlow 1 checkpoint into Keras models.")
+_environment_session("cpu-legacy", "The same as cpu-tf2 with Keras 2 in the releases of Keras 3 (TF_USE_LEGACY_KERAS).")
+_environment_session(
+    "cpu-keras", "Keras 3 without TensorFlow, on JAX and on PyTorch: load the TensorFlow 1 checkpoint."
+)
 _environment_session("gpu-tf1", "The same as cpu-tf1 in the GPU build; without an NVIDIA GPU never called passed.")
 _environment_session("gpu-tf2", "The same as cpu-tf2 in the GPU build; without an NVIDIA GPU never called passed.")
 
@@ -124,7 +128,7 @@ def report(session):
 
 @nox.session(venv_backend="none")
 def lock(session):
-    """Make the locks again, of all environments or of those named after --."""
+    """Make the locks again, of all environments or those named after --; --check says which rows have a newer patch."""
     _matrix(session, "lock", *session.posargs)
 
 

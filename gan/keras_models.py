@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+import numpy as np
+
+try:
+    from tensorflow import keras
+except ImportError:  # Keras 3 on another backend
+    import keras
 
 import checkpoints
 from gan.rules import RULES
@@ -11,12 +16,12 @@ from gan.settings import LATENT_SIZE
 
 def build_generator():
     """The generator: (batch, LATENT_SIZE) to (batch, 1)."""
-    return tf.keras.Sequential(
+    return keras.Sequential(
         [
-            tf.keras.layers.InputLayer((LATENT_SIZE,)),
-            tf.keras.layers.Dense(64, activation="elu", name="fc1"),
-            tf.keras.layers.Dense(64, activation="elu", name="fc2"),
-            tf.keras.layers.Dense(1, name="G"),
+            keras.layers.InputLayer((LATENT_SIZE,)),
+            keras.layers.Dense(64, activation="elu", name="fc1"),
+            keras.layers.Dense(64, activation="elu", name="fc2"),
+            keras.layers.Dense(1, name="G"),
         ],
         name="generator",
     )
@@ -24,19 +29,30 @@ def build_generator():
 
 def build_discriminator():
     """The discriminator: (batch, 1) to logits of shape (batch, 1)."""
-    return tf.keras.Sequential(
+    return keras.Sequential(
         [
-            tf.keras.layers.InputLayer((1,)),
-            tf.keras.layers.Dense(32, activation="elu", name="fc1"),
-            tf.keras.layers.Dense(1, name="D"),
+            keras.layers.InputLayer((1,)),
+            keras.layers.Dense(32, activation="elu", name="fc1"),
+            keras.layers.Dense(1, name="D"),
         ],
         name="discriminator",
     )
 
 
+def outputs_of(model, inputs):
+    """What a Keras model gives for `inputs`, as an array, on whatever backend it computes."""
+    outputs = model(inputs)
+    return np.asarray(outputs.detach() if hasattr(outputs, "detach") else outputs)
+
+
 def seed_weights(seed):
     """Make the initial weights follow from `seed`: Keras has a generator of its own, with this setter from 2.7."""
-    getattr(tf.keras.utils, "set_random_seed", tf.compat.v1.set_random_seed)(seed)
+    if hasattr(keras.utils, "set_random_seed"):
+        keras.utils.set_random_seed(seed)
+        return
+    import tensorflow as tf
+
+    tf.compat.v1.set_random_seed(seed)
 
 
 def named_variables(models):

@@ -57,6 +57,13 @@ def keras_models():
     return {"generator": build_generator(), "discriminator": build_discriminator()}
 
 
+def outputs_of(models, inputs):
+    """{model name: its outputs on `inputs[name]`, as an array}."""
+    from gan.keras_models import outputs_of
+
+    return {name: outputs_of(model, inputs[name]) for name, model in models.items()}
+
+
 class Training:
     """What a training run saw: `losses`, a list of (discriminator, generator) a step, and the distance `before` and
     `after` between generated and real samples."""

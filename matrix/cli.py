@@ -80,12 +80,22 @@ def reproduce(home: Project, options: argparse.Namespace) -> int:
     return repro.again(home, before, engine, "shell" if options.shell else "pdb" if options.pdb else "run")
 
 
-def lock(project: Project, names: Sequence[str]) -> int:
-    """Make the locks of the environments called `names`, or all."""
+def lock(project: Project, names: Sequence[str], check: bool) -> int:
+    """Make the locks of the environments called `names`, or all; with `check` only say what is new: 1 if anything."""
+    found = 0
     for environment in _environments(project, names):
-        count = locks.make_lock(project.lock(environment), environment)
+        path = project.lock(environment)
+        if check:
+            locks.check_lock(path, environment)
+            told = locks.news(path, environment)
+            found += len(told)
+            print(f"{environment.id}: {'; '.join(told) or 'the newest patch, and all that it pins is there'}")
+            continue
+        count, warnings = locks.make_lock(path, environment)
         print(f"{environment.id}: {count} distributions locked, none published after {environment.cutoff}")
-    return 0
+        for warning in warnings:
+            print(f"{environment.id}: {warning}")
+    return 1 if found else 0
 
 
 def base_images(project: Project, pythons: Sequence[str], engine_name: str | None) -> int:
@@ -100,7 +110,7 @@ def base_images(project: Project, pythons: Sequence[str], engine_name: str | Non
 
 def fixtures(project: Project, engine_name: str | None) -> int:
     """Make the committed artifacts again: what the oldest release writes, then what the newest makes of it."""
-    rows = [environment for environment in project.environments.values() if environment.device == "cpu"]
+    rows = [row for row in project.environments.values() if row.session in ("cpu-tf1", "cpu-tf2")]
     for kind, environment, name in (
         ("tf1-saver", rows[0], rows[0].id),
         ("tf1-trajectory", rows[0], rows[0].id),
@@ -162,11 +172,11 @@ def _parser() -> argparse.ArgumentParser:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--shell", action="store_true", help="open a shell there, with the command to run shown")
     how.add_argument("--pdb", action="store_true", help="stop in the debugger where the cell fails")
-    for name, text in (
-        ("lock", "make the locks of these environments, or of all"),
-        ("up-to-date", "say which of these environments, or of all, are built"),
-    ):
-        commands.add_parser(name, help=text).add_argument("environments", nargs="*")
+    command = commands.add_parser("lock", help="make the locks of these environments, or of all")
+    command.add_argument("--check", action="store_true", help="change nothing; say which rows have a newer patch")
+    command.add_argument("environments", nargs="*")
+    command = commands.add_parser("up-to-date", help="say which of these environments, or of all, are built")
+    command.add_argument("environments", nargs="*")
     commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
     commands.add_parser("fixtures", help="make the committed artifacts again")
     command = commands.add_parser("report", help="write the report of what was run to reports/")
@@ -184,7 +194,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "run":
         return run(project, options.environment, options.engine, options.arguments)
     if options.command == "lock":
-        return lock(project, options.environments)
+        return lock(project, options.environments, options.check)
     if options.command == "up-to-date":
         return images_up_to_date(project, options.environments, options.engine)
     if options.command == "base-images":

@@ -256,7 +256,7 @@ class Containers:
             (run / "out", "/out", ""),
         ):
             options += ["--mount", f"type=bind,src={source},dst={target}{mode}"]
-        for name, value in {**ENVIRON, **prepared.environ}.items():
+        for name, value in {**ENVIRON, **prepared.environment.env, **prepared.environ}.items():
             options += ["--env", f"{name}={value}"]
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
         options += self._podman_options()

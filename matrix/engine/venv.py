@@ -113,6 +113,7 @@ class VirtualEnvironments:
         temporary.mkdir(exist_ok=True)
         environ = {
             **ENVIRON,
+            **prepared.environment.env,
             "PATH": f"{binaries}:{os.defpath}",
             "HOME": str(temporary),
             "TMPDIR": str(temporary),

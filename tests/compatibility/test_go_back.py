@@ -11,6 +11,16 @@ import checkpoints
 from gan import subject
 
 
+def read(prefix, name):
+    """The value of a variable in a checkpoint, as TensorFlow itself reads it where there is one."""
+    try:
+        import tensorflow as tf
+    except ImportError:
+        with checkpoints.open_checkpoint(prefix) as source:
+            return source.read(name)
+    return tf.train.load_variable(prefix, name)
+
+
 @pytest.mark.consumes("tf1-saver")
 def test_keras_variables_are_written_under_their_tf1_names(artifact, new_artifact, record_property):
     models = subject.keras_models()
@@ -29,14 +39,14 @@ def test_keras_variables_are_written_under_their_tf1_names(artifact, new_artifac
     prefix = os.path.join(directory, "model.ckpt")
     renamed = checkpoints.export(plan, variables)
     checkpoints.write_saver(prefix, renamed)
-    golden = {"outputs_" + name: np.asarray(model(subject.sample_inputs()[name])) for name, model in models.items()}
+    golden = {
+        "outputs_" + name: outputs for name, outputs in subject.outputs_of(models, subject.sample_inputs()).items()
+    }
     np.savez(os.path.join(directory, "golden.npz"), **golden)
     np.savez(os.path.join(directory, "variables.npz"), **renamed)
 
-    import tensorflow as tf
-
     for name, value in renamed.items():
-        assert tf.train.load_variable(prefix, name).tobytes() == value.tobytes(), name
+        assert read(prefix, name).tobytes() == value.tobytes(), name
     record_property("written", len(renamed))
 
 
