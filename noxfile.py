@@ -1,7 +1,7 @@
 #!/usr/bin/env -S uv run --script
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["nox>=2026.4", "uv>=0.9", "msgspec>=0.19", "rich>=13.9", "tenacity>=9"]
+# dependencies = ["nox>=2026.4", "uv>=0.9", "msgspec>=0.19", "rich>=13.9", "tenacity>=9", "packaging>=24"]
 # ///
 """Carryover: does what TensorFlow 1 wrote still work in TensorFlow 2? It answers by running it.
 
@@ -29,6 +29,7 @@ nox.options.default_venv_backend = "uv"
 ROOT = Path(__file__).parent
 HOST = [
     "msgspec",
+    "packaging",
     "rich",
     "tenacity",
     "uv",
@@ -112,6 +113,12 @@ def go_back(session):
     for row in ENVIRONMENTS.values():
         if row.session == "cpu-tf1":
             _matrix(session, "run", row.id, "--", "-k", "saver_restores", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def matrix(session):
+    """What every release writes, read by every other; after --: --only producer=1.15 kind=keras-h5 …, --fresh."""
+    _matrix(session, "matrix", *session.posargs)
 
 
 @nox.session(venv_backend="none")

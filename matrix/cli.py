@@ -6,6 +6,7 @@ import argparse
 import errno
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, locks, lookup, repro
+from matrix import artifacts, bases, locks, lookup, repro, sweep
 from matrix.engine import NAMES, Containers, choose
 from matrix.environments import Environment
 from matrix.errors import (
@@ -25,14 +26,16 @@ from matrix.errors import (
     DiskFull,
     EngineUnavailable,
 )
+from matrix.pair_run import end_with_the_parent, run_part
 from matrix.project import Project
 from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
-from matrix.table import Terminal, repro_command, table, texts, verdict
+from matrix.table import Terminal, counted, matrix_table, repro_command, table, texts, verdict
 
 _LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
 _WRITERS = "saver_writes or writes_every_step or written_under"  # the cells whose artifacts are committed
+_SHOWN = 20  # bad cells of the matrix in the terminal; the report has all
 SKIPPED = 77  # automake's exit status for a test that was skipped: a gpu session without a GPU
 
 
@@ -128,6 +131,36 @@ def fixtures(project: Project, engine_name: str | None) -> int:
     return 0
 
 
+def matrix(project: Project, words: Sequence[str], fresh: bool, engine_name: str | None) -> int:
+    """Run the compatibility matrix, or what `words` select of it: 0 if nothing is bad, else 1."""
+    terminal = Terminal("matrix")
+    try:
+        engine = choose(project, engine_name, terminal.say)
+        judged = sweep.run_matrix(project, engine, words, fresh, terminal)
+    finally:
+        terminal.close()
+    terminal.console.print(matrix_table(sweep.summary(judged)))
+    bad = sweep.bad(judged)
+    for one in bad[:_SHOWN]:
+        terminal.console.print(
+            f"{one.outcome.sign} {one.outcome.value}: nox -s repro -- {shlex.quote(sweep.name_of(one.record))}\n"
+            f"    {one.record.reason}",
+            markup=False,
+        )
+    if len(bad) > _SHOWN:
+        terminal.say(f"and {len(bad) - _SHOWN} more")
+    terminal.say(f"{counted(judged)} (records: reports/{sweep.RESULTS})")
+    return 1 if bad else 0
+
+
+def matrix_part(project: Project, name: str, stage: str, since: str, engine_name: str | None) -> int:
+    """One environment's part of the matrix, for the process that runs the whole."""
+    end_with_the_parent()
+    engine = choose(project, engine_name, print)
+    done = run_part(sweep.Store(project), engine, project.environment(name), stage, since)
+    return 1 if any(record.outcome.bad for record in done) else 0
+
+
 def images_up_to_date(project: Project, names: Sequence[str], engine_name: str | None) -> int:
     """Say of each environment whether it is built: 0 if all are."""
     engine = choose(project, engine_name, print)
@@ -178,6 +211,20 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("up-to-date", help="say which of these environments, or of all, are built")
     command.add_argument("environments", nargs="*")
     commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
+    command = commands.add_parser("matrix", help="every producer's files in every consumer")
+    command.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="WORD",
+        help="producer=1.15,2.4 consumer=keras3 kind=keras-h5 way=native; or a release, id, tag, kind by itself",
+    )
+    command.add_argument("--fresh", action="store_true", help="run also what has not changed since it ran")
+    command = commands.add_parser("pairs", help="one environment's part of the matrix")
+    command.add_argument("stage", choices=["write", "read"])
+    command.add_argument("environment")
+    command.add_argument("--since", default="")
     commands.add_parser("fixtures", help="make the committed artifacts again")
     command = commands.add_parser("report", help="write the report of what was run to reports/")
     command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
@@ -201,6 +248,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         return base_images(project, options.pythons, options.engine)
     if options.command == "report":
         return report(project, options.against, options.open)
+    if options.command == "matrix":
+        return matrix(project, options.only, options.fresh, options.engine)
+    if options.command == "pairs":
+        return matrix_part(project, options.environment, options.stage, options.since, options.engine)
     return fixtures(project, options.engine)
 
 

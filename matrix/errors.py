@@ -109,5 +109,11 @@ class WrongUsage(CarryoverError):
     status = 2
 
 
+class Busy(CarryoverError):
+    """Another run is under way in the same folder."""
+
+    status = 18
+
+
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
 TERMINATED = 143  # and by SIGTERM

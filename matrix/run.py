@@ -75,6 +75,8 @@ class Run:
     heard: float = 0.0
     inputs: dict[str, list[str]] = field(default_factory=dict)  # the artifacts that each cell reads, KIND/NAME
     records_file: str = "results.jsonl"
+    told: dict[str, Any] = field(default_factory=dict)  # what else plan.json says
+    about: dict[str, dict[str, str]] = field(default_factory=dict)  # further details of a cell's record, known before
 
     @property
     def results(self) -> Results:
@@ -108,7 +110,7 @@ class Run:
             host=host(),
             started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             log=self.shown_log,
-            details=seen.get("details", {}),
+            details=self.about.get(cell, {}) | seen.get("details", {}),
             inputs={name: artifacts.identity(self.folder / "in" / name) for name in self.inputs.get(cell, ())},
         )
         self.results.append(record)
@@ -129,8 +131,12 @@ def run_environment(
         )
         (folder / "out").mkdir()
         (folder / "in").mkdir()
-        there = artifacts.snapshot(project, folder / "in")
-        run.cells = planned_cells(load_checks(project.cells_file), environment, there)
+        checks = load_checks(project.cells_file)
+        consumed = {check.consumes for check in checks}
+        here = artifacts.ids(project)
+        wanted = [f"{k}/{n}" for k, names in here.items() for n in names if k in consumed or n == artifacts.COMMITTED]
+        there = artifacts.snapshot(project, folder / "in", wanted)
+        run.cells = planned_cells(checks, environment, there)
         try:
             run.prepared = engine.prepare(environment, run.log, progress.say)
             run_cells(run, there, arguments)
@@ -219,6 +225,7 @@ def write_plan(run: Run, there: dict[str, list[str]]) -> None:
         "cells": [cell.id for cell in run.cells],
         "done": [record.cell for record in run.records],
         "artifacts": {kind: {name: f"{inside['in']}/{kind}/{name}" for name in names} for kind, names in there.items()},
+        **run.told,
     }
     (run.folder / "out" / "plan.json").write_bytes(msgspec.json.encode(plan))
 

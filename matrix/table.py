@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from matrix.ledger import Judged
 from matrix.results import Outcome, Record
 from matrix.run import Progress
 
@@ -115,6 +116,25 @@ def table(records: Sequence[Record]) -> Table:
         where = "on the CPU" if on_the_wrong_device(record) else ""
         text = "; ".join(part for part in (record.reason, seen, where) if part)
         shown.add_row(outcome_text(record), escape(short(record.cell)), escape(text), f"{record.seconds:.1f}")
+    return shown
+
+
+def counted(judged: Sequence[Judged]) -> str:
+    """`480 passed, 12 known`: every outcome that there is, counted."""
+    counts = Counter(one.outcome for one in judged)
+    return ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if outcome in counts) or "no cell ran"
+
+
+def matrix_table(rows: Sequence[tuple[str, str, Counter[str]]]) -> Table:
+    """How many cells of each kind and way ended how."""
+    shown = Table(show_edge=False, pad_edge=False)
+    outcomes = [outcome for outcome in Outcome if any(counts[outcome.value] for _, _, counts in rows)]
+    shown.add_column("kind")
+    shown.add_column("way")
+    for outcome in outcomes:
+        shown.add_column(f"{outcome.sign} {outcome.value}", justify="right", style=_COLOURS[outcome])
+    for kind, way, counts in rows:
+        shown.add_row(kind, way, *(str(counts[outcome.value] or "") for outcome in outcomes))
     return shown
 
 

@@ -69,6 +69,15 @@ class Recorder:
         if mark:
             found = self.plan["artifacts"].get(mark.args[0], {})
             metafunc.parametrize("artifact", [pytest.param(path, id=name) for name, path in sorted(found.items())])
+        if metafunc.definition.get_closest_marker("kinds"):
+            metafunc.parametrize("kind", self.plan.get("kinds", []))
+        if metafunc.definition.get_closest_marker("pairs"):
+            pairs = [self.with_folder(pair) for pair in self.plan.get("pairs", [])]
+            metafunc.parametrize("pair", [pytest.param(pair, id=pair["id"]) for pair in pairs])
+
+    def with_folder(self, pair):
+        """A pair of the compatibility matrix with the folder of the artifact that it reads."""
+        return dict(pair, folder=self.plan["artifacts"][pair["artifact"]][pair["producer"]])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config, items):
@@ -146,6 +155,8 @@ def inputs_of(item, names):
         value = waiting.pop()
         if isinstance(value, (list, tuple)):
             waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
         elif isinstance(value, str) and value in names:
             found.add(names[value])
     if "committed" in item.fixturenames:

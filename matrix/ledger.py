@@ -1,0 +1,128 @@
+"""The ledger: every known incompatibility as data, and what it makes of a record. Strict both ways.
+
+A cell that fails in the ledger's way is KNOWN. One that fails in another way stays FAILED, and one that passes though
+it is listed is FIXED; both stop the run.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from matrix.environments import Environment
+from matrix.errors import BadConfiguration
+from matrix.results import Outcome, Record
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """One known incompatibility: the cells it is about, how they fail, why, and what to do instead.
+
+    `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`), `*_keras` the generation.
+    `how` is `raises`, `silently wrong` or `crashed`; `reason` a regular expression found in the record's reason.
+    """
+
+    id: str
+    kinds: tuple[str, ...]
+    ways: tuple[str, ...]
+    how: str
+    reason: str
+    cause: str
+    link: str
+    instead: str
+    producers: str = ""
+    consumers: str = ""
+    producers_keras: int | None = None
+    consumers_keras: int | None = None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.reason)
+
+    @cached_property
+    def _releases(self) -> tuple[SpecifierSet, SpecifierSet]:
+        return SpecifierSet(self.producers), SpecifierSet(self.consumers)
+
+    def check(self) -> None:
+        """Raises BadConfiguration when a pattern is none."""
+        try:
+            _ = self._pattern, self._releases
+        except (re.error, InvalidSpecifier) as error:
+            raise BadConfiguration(f"ledger.toml: entry {self.id!r}: {error}") from error
+
+    def is_about(self, kind: str, way: str, producer: Environment, consumer: Environment) -> bool:
+        """Whether the cell is one of those that this entry says fail."""
+        producers, consumers = self._releases
+        return (
+            kind in self.kinds
+            and way in self.ways
+            and producer.tensorflow in producers
+            and consumer.tensorflow in consumers
+            and self.producers_keras in (None, producer.keras)
+            and self.consumers_keras in (None, consumer.keras)
+        )
+
+    def explains(self, record: Record) -> bool:
+        """Whether `record` failed in this entry's way."""
+        how = "crashed" if record.outcome is Outcome.CRASHED else record.details.get("how")
+        return how == self.how and self._pattern.search(record.reason) is not None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A record with the outcome that the ledger makes of it, and the id of the entry that does."""
+
+    record: Record
+    outcome: Outcome
+    entry: str = ""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    entries: tuple[Entry, ...]
+
+
+def load_ledger(path: Path) -> tuple[Entry, ...]:
+    """The entries of the TOML file at `path`. Raises BadConfiguration."""
+    try:
+        entries = msgspec.convert(tomllib.loads(path.read_text()), _File).entries
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BadConfiguration(f"{path.name}: {error}") from error
+    for entry in entries:
+        entry.check()
+    ids = [entry.id for entry in entries]
+    doubled = sorted({name for name in ids if ids.count(name) > 1})
+    if doubled:
+        raise BadConfiguration(f"{path.name}: several entries are called {', '.join(doubled)}")
+    return entries
+
+
+def judge(record: Record, entries: Sequence[Entry], environments: Mapping[str, Environment]) -> Judged:
+    """`record` under the ledger. Only cells that read a file are ever known or fixed."""
+    details = record.details
+    producer = environments.get(str(details.get("producer", "")))
+    consumer = environments.get(record.environment)
+    if producer is None or consumer is None:
+        return Judged(record, record.outcome)
+    about = [
+        entry
+        for entry in entries
+        if entry.is_about(str(details.get("kind")), str(details.get("way")), producer, consumer)
+    ]
+    if record.outcome is Outcome.PASSED and about:
+        return Judged(record, Outcome.FIXED, about[0].id)
+    if record.outcome in (Outcome.FAILED, Outcome.CRASHED):
+        for entry in about:
+            if entry.explains(record):
+                return Judged(record, Outcome.KNOWN, entry.id)
+    return Judged(record, record.outcome)
+
+
+def judge_all(
+    records: Iterable[Record], entries: Sequence[Entry], environments: Mapping[str, Environment]
+) -> list[Judged]:
+    """Every record under the ledger, in order."""
+    return [judge(record, entries, environments) for record in records]

@@ -1,0 +1,71 @@
+"""One environment's part of the compatibility matrix: all that it writes, or all that it reads, in one container."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from matrix import artifacts, pairs
+from matrix.engine import Engine
+from matrix.environments import Environment
+from matrix.errors import CarryoverError
+from matrix.pairs import PlannedCell
+from matrix.plan import Cell
+from matrix.results import Outcome, Record
+from matrix.run import Progress, Run, log_of, run_cells, run_folder
+from matrix.sweep import RESULTS, Store
+
+_ROLES = {"write": "produce", "read": "consume"}
+
+
+def end_with_the_parent() -> None:
+    """End as by SIGTERM, everything cleaned up, when the process that started this one is gone, killed outright too."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_part(store: Store, engine: Engine, environment: Environment, stage: str, since: str) -> Sequence[Record]:
+    """Run what `environment` has to do of the plan, and return the records.
+
+    Raises a CarryoverError when no cell could be run; the cells are then recorded as not run, with the reason.
+    """
+    role = _ROLES[stage]
+    own = [cell for cell in store.plan().cells if (cell.environment, cell.role) == (environment.id, role)]
+    with run_folder(store.project, environment, engine) as folder:
+        log = log_of(store.project, folder.name)
+        run = Run(store.project, environment, engine, Progress(), folder.name, folder, log, engine.version())
+        run.records_file = RESULTS
+        try:
+            run.prepared = engine.prepare(environment, run.log, run.progress.say)
+            _cells(store, run, store.to_do(own, run.prepared.image_id, since))
+        except CarryoverError as error:
+            with suppress(OSError):  # a full disk: the error itself says so
+                for cell in run.cells or [Cell(cell.cell) for cell in own]:
+                    run.record(cell.id, Outcome.NOT_RUN, str(error))
+            raise
+        return run.records
+
+
+def _cells(store: Store, run: Run, to_do: Sequence[PlannedCell]) -> None:
+    if not to_do:
+        return
+    run.cells = [Cell(cell.cell) for cell in to_do]
+    for cell in to_do:
+        run.about[cell.cell] = {"code": store.code(cell.way), "kind": cell.kind}
+        if cell.role == "consume":
+            run.about[cell.cell] |= {"producer": cell.producer, "way": cell.way}
+    (run.folder / "out").mkdir()
+    (run.folder / "in").mkdir()
+    wanted = {store.input_of(cell)[0] for cell in to_do if cell.role == "consume"}
+    there = artifacts.snapshot(store.project, run.folder / "in", wanted) if wanted else {}
+    run.told = pairs.told_to_recorder(to_do, store.kinds)
+    run_cells(run, there, [pairs.TEST])

@@ -1,0 +1,242 @@
+"""The compatibility matrix, run: producers write, consumers read everything, and only what changed runs again.
+
+Each environment's part is a process of its own (`python -m matrix pairs`), as many at a time as there are cores, which
+appends to reports/matrix/results.jsonl as cells finish. This process plans, watches and judges. Whatever ends it, what
+had finished stands, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from matrix import artifacts, pairs
+from matrix.engine import Engine
+from matrix.errors import Busy, CarryoverError, NothingSelected
+from matrix.ledger import Entry, Judged, judge_all, load_ledger
+from matrix.pairs import Kind, MatrixPlan, PlannedCell
+from matrix.project import Project
+from matrix.results import Outcome, Record, Results
+from matrix.table import Terminal, counted, short
+from matrix.tools import exclusive
+
+RESULTS = "matrix/results.jsonl"
+_POLL_SECONDS = 0.1
+#: The sources that a cell's result depends on; a cell that reads natively does not depend on checkpoints/.
+_SOURCES = ("tests/pairs/*.py", "tests/pairs/kinds.toml", "tests/recorder.py", "tests/conftest.py", "gan/study.py")
+_CARRYOVER_SOURCES = ("checkpoints/**/*.py",)
+_NATIVE_SOURCES = ("checkpoints/ulps.py", "checkpoints/__init__.py")
+
+
+class Store:
+    """reports/matrix/ and what else of a checkout the matrix is about."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._codes: dict[str, str] = {}
+        self.folder = project.reports / "matrix"
+        self.plan_file = self.folder / "plan.json"
+        self.results = Results(project.reports / RESULTS)
+        self.kinds: Sequence[Kind] = pairs.load_kinds(project.root / "tests" / "pairs" / "kinds.toml")
+        self.environments = {
+            row.id: row
+            for row in project.environments.values()
+            if row.device == "cpu" and {"tf1", "tf2"} & set(row.tags)
+        }
+
+    def plan(self) -> MatrixPlan:
+        """The plan as it was written."""
+        return msgspec.json.decode(self.plan_file.read_bytes(), type=MatrixPlan)
+
+    def ledger(self) -> tuple[Entry, ...]:
+        """The known incompatibilities."""
+        return load_ledger(self.project.root / "matrix" / "ledger.toml")
+
+    def code(self, way: str) -> str:
+        """A digest of the sources that cells of `way` depend on (`native`, `carryover`, or "" for one that writes)."""
+        if way in self._codes:
+            return self._codes[way]
+        patterns = _SOURCES + (_CARRYOVER_SOURCES if way == "carryover" else _NATIVE_SOURCES)
+        digest = hashlib.sha256()
+        for path in sorted({path for pattern in patterns for path in self.project.root.glob(pattern)}):
+            digest.update(path.relative_to(self.project.root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        self._codes[way] = digest.hexdigest()[:16]
+        return self._codes[way]
+
+    def latest(self) -> dict[tuple[str, str], Record]:
+        """The last record of each cell, by environment and cell."""
+        return {(record.environment, record.cell): record for record in self.results.read()}
+
+    def input_of(self, cell: PlannedCell) -> tuple[str, Path]:
+        """The name and the folder of the artifact that `cell` reads, or writes."""
+        kind = next(kind for kind in self.kinds if kind.id == cell.kind)
+        name = f"{kind.artifact}/{cell.producer or cell.environment}"
+        return name, self.project.artifacts / name
+
+    def to_do(self, cells: Sequence[PlannedCell], image_id: str, since: str = "") -> list[PlannedCell]:
+        """Those of `cells` of one environment that have no record of this image, this code and this artifact.
+
+        With `since` (a time, ISO 8601) older records do not count.
+        """
+        latest = self.latest()
+        identities: dict[str, str] = {}
+
+        def done(cell: PlannedCell) -> bool:
+            record = latest.get((cell.environment, cell.cell))
+            if record is None or record.outcome is Outcome.NOT_RUN or record.started < since:
+                return False
+            if (record.image_id, record.details.get("code")) != (image_id, self.code(cell.way)):
+                return False
+            name, folder = self.input_of(cell)
+            if cell.role == "produce":
+                return record.outcome is not Outcome.PASSED or folder.is_dir()
+            if name not in identities:
+                identities[name] = artifacts.identity(folder)
+            return record.inputs.get(name) == identities[name]
+
+        return [cell for cell in cells if not done(cell)]
+
+    def written(self, producers: Sequence[str]) -> dict[str, set[str]]:
+        """The producers by kind of whose files there is an artifact."""
+        found: dict[str, set[str]] = {}
+        for kind in self.kinds:
+            there = {name for name in producers if (self.project.artifacts / kind.artifact / name).is_dir()}
+            found.setdefault(kind.written, set()).update(there)
+        return found
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    store.folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(store.folder / ".lock", wait=False) as free:
+        if not free:
+            raise Busy(f"another run of the matrix is under way in {store.folder}: wait for it, or end it")
+        yield
+
+
+def _write_plan(store: Store, selection: pairs.Selection, words: Sequence[str], cells: Sequence[PlannedCell]) -> None:
+    kinds = tuple({"id": kind.id, "title": kind.title} for kind in store.kinds if kind.id in selection.kinds)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = MatrixPlan(
+        pairs.VERSION, made, tuple(words), selection.producers, selection.consumers, kinds, selection.ways, tuple(cells)
+    )
+    temporary = store.plan_file.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.encode(plan))
+    temporary.replace(store.plan_file)
+
+
+def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal) -> list[Judged]:
+    """Write and read what `words` select, and return every planned cell's record under the ledger.
+
+    A planned cell without a record gets none here: who reports says so. Raises a CarryoverError when nothing is
+    selected, another run is under way, or an environment cannot be made.
+    """
+    store = Store(project)
+    ledger = store.ledger()  # an error in it shows now, not after the run
+    selection = pairs.select(words, store.environments, store.kinds)
+    since = datetime.now(UTC).isoformat(timespec="seconds") if fresh else ""
+    with _alone(store):
+        writing = pairs.writing_cells(selection, store.environments, store.kinds)
+        _write_plan(store, selection, words, writing)
+        _stage(store, engine, "write", writing, since, terminal)
+        reading = pairs.reading_cells(selection, store.kinds, store.written(selection.producers))
+        if not reading:
+            raise NothingSelected(f"{' '.join(words)!r} selects no file that anybody writes")
+        _write_plan(store, selection, words, [*writing, *reading])
+        _stage(store, engine, "read", reading, since, terminal)
+        latest = store.latest()
+        records = [latest[key] for cell in [*writing, *reading] if (key := (cell.environment, cell.cell)) in latest]
+        return judge_all(records, ledger, store.environments)
+
+
+def _stage(
+    store: Store, engine: Engine, stage: str, cells: Sequence[PlannedCell], since: str, terminal: Terminal
+) -> None:
+    """Run the part of every environment that has something to do, as many at a time as there are cores."""
+    by_environment: dict[str, list[PlannedCell]] = {}
+    for cell in cells:
+        by_environment.setdefault(cell.environment, []).append(cell)
+    waiting: list[tuple[str, int]] = []
+    for name, own in by_environment.items():
+        prepared = engine.up_to_date(store.environments[name])
+        left = len(store.to_do(own, prepared.image_id if prepared else "", since))
+        if left:
+            waiting.append((name, left))
+    total = sum(left for _, left in waiting)
+    terminal.say(f"{stage}: {len(cells)} cells, {len(cells) - total} of them unchanged, {total} to run")
+    waiting.sort(key=lambda entry: -entry[1])  # the longest first, so that no core idles at the end
+    running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+    failed: dict[str, int] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < len(os.sched_getaffinity(0)):
+                name, _ = waiting.pop(0)
+                running[name] = (_start(store, engine, stage, name, since), time.monotonic())
+            for name, (process, begun) in list(running.items()):
+                if process.poll() is not None:
+                    del running[name]
+                    _told(store, terminal, stage, name, by_environment[name], time.monotonic() - begun)
+                    if process.returncode not in (0, 1):
+                        failed[name] = process.returncode
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for process, _ in running.values():
+            process.send_signal(signal.SIGTERM)
+        for process, _ in running.values():
+            process.wait()
+    if failed:
+        error = CarryoverError(f"{stage}: {', '.join(sorted(failed))} did not get to run: see above")
+        error.status = max(failed.values())
+        raise error
+
+
+def _start(store: Store, engine: Engine, stage: str, name: str, since: str) -> subprocess.Popen[bytes]:
+    """The part of one environment, in a process that ends when this one does."""
+    command = [sys.executable, "-m", "matrix", "--root", str(store.project.root), "--engine", engine.name]
+    command += ["pairs", stage, name, *(["--since", since] if since else [])]
+    here = str(Path(__file__).resolve().parent.parent)
+    environ = {**os.environ, "PYTHONPATH": here}
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=environ
+    )
+
+
+def _told(
+    store: Store, terminal: Terminal, stage: str, name: str, cells: Sequence[PlannedCell], seconds: float
+) -> None:
+    latest = store.latest()
+    records = [latest[key] for cell in cells if (key := (name, cell.cell)) in latest]
+    judged = judge_all(records, store.ledger(), store.environments)
+    terminal.say(f"{stage} {name}: {counted(judged)}, {seconds:.0f} s")
+
+
+def bad(judged: Sequence[Judged]) -> list[Judged]:
+    """Those that fail the run."""
+    return [one for one in judged if one.outcome.bad]
+
+
+def summary(judged: Sequence[Judged]) -> list[tuple[str, str, Counter[str]]]:
+    """(kind, way, how many of each outcome) of the cells that read, in their order."""
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for one in judged:
+        details = one.record.details
+        if "way" in details:
+            name = one.outcome.value
+            rows.setdefault((str(details["kind"]), str(details["way"])), Counter())[name] += 1
+    return [(kind, way, counts) for (kind, way), counts in rows.items()]
+
+
+def name_of(record: Record) -> str:
+    """A cell's full name for people: what `nox -s repro` takes."""
+    return f"{record.environment}/{short(record.cell)}"
