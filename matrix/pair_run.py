@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ def end_with_the_parent() -> None:
     """End as by SIGTERM, everything cleaned up, when the process that started this one is gone, killed outright too."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(0, 1):  # not through a buffer, which the interpreter would wait for at its end
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -184,11 +185,13 @@ def skip_reason(report):
 
 
 def last_line(report):
-    """The error of a report in one line: `AssertionError: …`, without the traceback."""
+    """The error of a report in one line: `AssertionError: …`, without the traceback and the modules' names."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr).strip().splitlines()[-1]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
+    line = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    line = re.sub(r"^Failed: ", "", line)
+    return re.sub(r"^([a-z_]\w*\.)+(?=[A-Z]\w*(:|$))", "", line)[:1000]
 
 
 def versions():

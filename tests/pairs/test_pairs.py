@@ -20,7 +20,7 @@ def test_writes(kind, new_artifact):
     written = catalogue().get(kind)
     if written is None or written.write is None:
         end_unsupported("TensorFlow {} has no such format".format(study.v1.VERSION))
-    folder = new_artifact(kind)
+    folder = new_artifact("matrix-" + kind)
     try:
         written.write(folder)
     except Exception as error:
