@@ -1,7 +1,8 @@
 """Stand-ins for the official base images, where those cannot be pulled: Debian packages and a CPython of this host.
 
-A stand-in has the shape of `python:X.Y-slim-bookworm`: Debian bookworm without recommended packages, and CPython in
-/usr/local. Nothing of the host's site-packages comes along, and so no .pth file and no certificate of it.
+A stand-in has the shape of `python:X.Y-slim-bookworm`: a layer of Debian bookworm without recommended packages, manuals
+and translations, which all share, and CPython in /usr/local. Nothing of the host's site-packages comes along, and so no
+.pth file and no certificate of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from matrix.errors import BaseImageUnavailable
 from matrix.tools import exclusive, user_cache
 
 SUITE = "bookworm"
+DEBIAN = f"localhost/carryover/debian:{SUITE}"  # the layer that all stand-ins share
+_DOCKERFILE = f'FROM {DEBIAN}\nADD python.tar /\nCMD ["python3"]\n'
 _LABEL = "carryover.inputs"
+_UNREAD = ("doc", "info", "locale", "man", "lintian")  # of /usr/share, which the official slim images leave out too
 _LEFT_OUT = ("site-packages", "test", "tests", "idlelib", "turtledemo", "tkinter", "_tkinter*", "__pycache__", "*.a")
 
 
@@ -40,13 +44,16 @@ def build(engine: Containers, python: str, say: Say) -> str:
     state = engine.project.state
     with exclusive(state / "bases.lock"), tempfile.TemporaryDirectory(prefix="base-", dir=state) as temporary:
         debian = _debian(say)
-        tree = Path(temporary) / "tree"
+        if engine.label(DEBIAN, _LABEL) != debian.stem:
+            engine.import_image(DEBIAN, debian, f"{_LABEL}={debian.stem}")
+        tree, context = Path(temporary) / "tree", Path(temporary) / "context"
+        context.mkdir()
         _copy_python(interpreter, python, tree / "usr" / "local")
         libraries = _copy_libraries(tree, debian)
-        tar = Path(temporary) / "base.tar"
-        shutil.copy(debian, tar)
-        _append(tree, tar, reference)
-        engine.import_image(reference, tar, f"{_LABEL}={inputs}", lambda unproven: _prove(engine, unproven, python))
+        _pack(tree, context / "python.tar", debian, reference)
+        (context / "Dockerfile").write_text(_DOCKERFILE)
+        label = f"{_LABEL}={inputs}"
+        engine.build_base(reference, context, label, lambda unproven: _prove(engine, unproven, python))
     say(f"{reference}: Debian {SUITE} and {interpreter}, with {libraries} libraries of this host")
     return reference
 
@@ -64,13 +71,15 @@ def _run(command: list[str], reference: str) -> str:
 
 def _debian(say: Say) -> Path:
     """A tar of a minimal Debian, made once: mmdebstrap needs no root where user namespaces are allowed."""
-    tar = user_cache() / f"debian-{SUITE}.tar"
+    options = ["--variant=minbase", "--include=ca-certificates,netbase,tzdata"]
+    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNREAD]
+    digest = hashlib.sha256(" ".join(options).encode()).hexdigest()[:8]
+    tar = user_cache() / f"debian-{SUITE}-{digest}.tar"
     if not tar.exists():
         say(f"fetching Debian {SUITE}'s packages")
         partial = tar.with_suffix(f".{os.getpid()}.tar")
         try:
-            include = "--include=ca-certificates,netbase,tzdata"
-            _run(["mmdebstrap", "--variant=minbase", include, SUITE, str(partial)], f"Debian {SUITE}")
+            _run(["mmdebstrap", *options, SUITE, str(partial)], f"Debian {SUITE}")
             partial.replace(tar)
         finally:
             partial.unlink(missing_ok=True)
@@ -79,10 +88,8 @@ def _debian(say: Say) -> Path:
 
 def _copy_python(interpreter: Path, python: str, prefix: Path) -> None:
     """The interpreter and its standard library to `prefix`/bin and `prefix`/lib, as /usr/local has them."""
-    shape = "import sys, sysconfig; print(sysconfig.get_path('stdlib')); print(sys.base_prefix)"
-    stdlib, home = subprocess.run(
-        [interpreter, "-I", "-c", shape], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    shape = "import sysconfig; print(sysconfig.get_path('stdlib'))"
+    stdlib = subprocess.run([interpreter, "-I", "-c", shape], capture_output=True, text=True, check=True).stdout.strip()
     (prefix / "bin").mkdir(parents=True)
     shutil.copy(interpreter, prefix / "bin" / f"python{python}")
     for link in ("python3", "python"):
@@ -91,8 +98,6 @@ def _copy_python(interpreter: Path, python: str, prefix: Path) -> None:
         stdlib, prefix / "lib" / f"python{python}", ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True
     )
     (prefix / "lib" / f"python{python}" / "site-packages").mkdir()
-    for library in (Path(home) / "lib").glob("libpython*.so*"):
-        shutil.copy(library, prefix / "lib")
 
 
 def _copy_libraries(tree: Path, debian: Path) -> int:
@@ -119,13 +124,13 @@ def _listing(tar: Path) -> set[str]:
     return {line.removeprefix("./").rstrip("/") for line in done.stdout.splitlines()}
 
 
-def _append(tree: Path, tar: Path, reference: str) -> None:
-    """Add `tree` to `tar`, without the folders that it has already: docker refuses to import a path twice."""
-    there = _listing(tar)
+def _pack(tree: Path, tar: Path, debian: Path, reference: str) -> None:
+    """Make `tar` of `tree`, without the folders that Debian has: their owner and mode stay as they are."""
+    there = _listing(debian)
     names = [str(path.relative_to(tree)) for path in sorted(tree.rglob("*"))]
     (tree / ".names").write_text("".join(f"{name}\n" for name in names if name not in there))
     _run(
-        ["tar", "--append", "--owner=0", "--group=0", "--no-recursion", f"--file={tar}", f"--directory={tree}"]
+        ["tar", "--create", "--owner=0", "--group=0", "--no-recursion", f"--file={tar}", f"--directory={tree}"]
         + [f"--files-from={tree / '.names'}"],
         reference,
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
+import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from matrix.environments import Environment
 from matrix.project import Project
-from matrix.tools import uv
+from matrix.tools import exclusive, uv
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,36 @@ def repository(environment: Environment) -> str:
     return f"localhost/carryover/{environment.id}"
 
 
+def common_part(project: Project, environment: Environment) -> str:
+    """The part of the lock of `environment` that every CPU environment with its Python has, to the hash.
+
+    It is installed first, in a layer of its own, so that their images share it. Environments with TensorFlow and
+    those without have little in common: each asks its own kind.
+    """
+    own = _pins(project.lock(environment))
+    for other in project.environments.values():
+        same = other.python == environment.python and bool(other.tensorflow) == bool(environment.tensorflow)
+        if same and other.device == "cpu" and project.lock(other).exists():
+            own &= _pins(project.lock(other))
+    return "".join(f"{pin}\n" for pin in sorted(own))
+
+
+@cache
+def _pins_of(text: str) -> frozenset[str]:
+    """`name==version` with its hashes, once for each distribution of a lock."""
+    return frozenset(re.findall(r"^[^\s#].*(?:\n[ \t]+.*)*", text, re.MULTILINE))
+
+
+def _pins(lock: Path) -> frozenset[str]:
+    return _pins_of(lock.read_text())
+
+
 def tag(project: Project, environment: Environment, base: Base) -> str:
     """The image of `environment` on `base`, named after a hash of everything that goes into it."""
     digest = hashlib.sha256()
     for part in (
-        project.dockerfile.read_bytes(),
+        *(file.read_bytes() for file in project.recipe),
+        common_part(project, environment).encode(),
         project.lock(environment).read_bytes(),
         base.id.encode(),
         environment.device.encode(),
@@ -55,13 +83,33 @@ def tag(project: Project, environment: Environment, base: Base) -> str:
 
 
 def write_context(project: Project, environment: Environment, folder: Path) -> None:
-    """Put the build context of `environment` into `folder`: the Dockerfile, the lock and uv."""
-    shutil.copy(project.dockerfile, folder / "Dockerfile")
-    shutil.copy(project.lock(environment), folder / "lock.txt")
-    try:
-        os.link(uv(), folder / "uv")
-    except OSError:  # another file system
-        shutil.copy(uv(), folder / "uv")
+    """Put into `folder` what a build of `environment` reads: the recipe, uv, and its lock in two parts.
+
+    The folder is the same for all builds of a checkout, because BuildKit keeps a copy of every folder that it is
+    sent. Each file is replaced whole, and only when it changes, since other builds may be reading it.
+    """
+    files = {file.name: file.read_bytes() for file in project.recipe}
+    files[f"{environment.id}.txt"] = project.lock(environment).read_bytes()
+    files[f"{environment.id}.common.txt"] = common_part(project, environment).encode()
+    for name, content in files.items():
+        file = folder / name
+        if not file.exists() or file.read_bytes() != content:
+            partial = folder.parent / f".{name}.{os.getpid()}.{threading.get_ident()}"
+            partial.write_bytes(content)
+            partial.replace(file)
+    _copy_uv(folder)
+
+
+def _copy_uv(folder: Path) -> None:
+    source, file, partial = Path(uv()), folder / "uv", folder.parent / ".uv"
+
+    def version(path: Path) -> tuple[int, int]:
+        return path.stat().st_size, path.stat().st_mtime_ns
+
+    with exclusive(folder.parent / "uv.lock"):
+        if not file.exists() or version(file) != version(source):
+            shutil.copy2(source, partial)
+            partial.replace(file)
 
 
 def secrets(folder: Path) -> dict[str, Path]:

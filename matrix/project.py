@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from matrix.environments import Environment, find_environment, load_environments
@@ -42,6 +43,11 @@ def limits_from_environ() -> Limits:
     )
 
 
+@lru_cache(maxsize=4)
+def _environments(file: Path, state: object) -> dict[str, Environment]:
+    return load_environments(file)
+
+
 @dataclass(frozen=True)
 class Project:
     """A checkout: `root` is its top folder. Everything that is written goes to the three folders named here."""
@@ -52,7 +58,9 @@ class Project:
     @property
     def environments(self) -> dict[str, Environment]:
         """Every environment by id."""
-        return load_environments(self.root / "environments.toml")
+        file = self.root / "environments.toml"
+        state = file.stat() if file.exists() else None
+        return dict(_environments(file, state and (state.st_mtime_ns, state.st_size, state.st_ino)))
 
     def environment(self, name: str) -> Environment:
         """The environment called `name`; raises UnknownEnvironment with the nearest names."""
@@ -84,9 +92,9 @@ class Project:
         return self.root / ".carryover"
 
     @property
-    def dockerfile(self) -> Path:
+    def recipe(self) -> tuple[Path, ...]:
         """What all images are built with."""
-        return self.root / "docker" / "Dockerfile"
+        return tuple(self.root / "docker" / name for name in ("Dockerfile", "install"))
 
     def shown(self, path: Path) -> str:
         """`path` for people: from the top of the checkout where it is in it."""

@@ -164,21 +164,19 @@ class Containers:
     def _build(self, environment: Environment, base: Base, tag: str, log: Path) -> None:
         temporary = tempfile.TemporaryDirectory(prefix="build-", dir=self.project.state)
         with temporary as folder, self._own_name(base) as reference:
-            context = Path(folder) / "context"
-            context.mkdir()
+            context = self.project.state / "context"
+            context.mkdir(exist_ok=True)
             images.write_context(self.project, environment, context)
             arguments = ["build", "--network=host", "--target", environment.device, "--tag", tag]
-            arguments += ["--build-arg", f"BASE={reference}", "--label", f"carryover.environment={environment.id}"]
+            arguments += ["--build-arg", f"BASE={reference}", "--build-arg", f"ENVIRONMENT={environment.id}"]
+            arguments += ["--label", f"carryover.environment={environment.id}"]
             for name, path in images.secrets(Path(folder)).items():
                 arguments += ["--secret", f"id={name},src={path}"]
-            command = _building_client() if self.name == "docker" else self.command
-            if self.name == "docker":
-                arguments.append("--progress=plain")
-            environ = {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
-            if self.name == "podman":  # keeps its cache mounts in a folder of TMPDIR that users would share
-                environ["TMPDIR"] = str(user_cache())
-                arguments.append("--layers=false")  # one container to build in, which _own_name removes
-            run_build([command, *arguments, str(context)], environ, environment, log, self.project.limits.build_seconds)
+            # podman: one container to build in, which _own_name removes
+            arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")
+            command, environ = self._builder()
+            command += [*arguments, str(context)]
+            run_build(command, environ, environment, log, self.project.limits.build_seconds)
 
     @contextmanager
     def _own_name(self, base: Base) -> Iterator[str]:
@@ -198,21 +196,37 @@ class Containers:
                 self._try("rm", "--force", "--ignore", f"{name}-working-container")
                 self._try("rmi", f"localhost/carryover/{name}")
 
-    def import_image(self, reference: str, tar: Path, label: str, prove: Callable[[str], None]) -> None:
-        """Make the image `reference` of a root file system, once `prove` has found nothing wrong with it.
+    def import_image(self, reference: str, tar: Path, label: str) -> None:
+        """Make the image `reference` of a root file system. Raises BaseImageUnavailable."""
+        arguments = ["import", "--change", f"LABEL {label}", str(tar), reference]
+        done = subprocess.run([self.command, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BaseImageUnavailable(f"{self.name} cannot import {reference}: {done.stderr.strip()}")
+
+    def build_base(self, reference: str, context: Path, label: str, prove: Callable[[str], None]) -> None:
+        """Build the image `reference` of the Dockerfile in `context`, once `prove` has found nothing wrong with it.
 
         Raises BaseImageUnavailable, and whatever `prove` raises; what stood under the name then stays.
         """
         unproven = f"{reference}-unproven"
-        arguments = ["import", "--change", 'CMD ["python3"]', "--change", f"LABEL {label}", str(tar), unproven]
-        done = subprocess.run([self.command, *arguments], capture_output=True, text=True, check=False)
+        command, environ = self._builder()
+        arguments = ["build", "--network=none", "--label", label, "--tag", unproven, str(context)]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environ, check=False)
         if done.returncode:
-            raise BaseImageUnavailable(f"{self.name} cannot import {reference}: {done.stderr.strip()}")
+            words = [line for line in done.stderr.strip().splitlines() if line.strip()][-1:] or ["no reason given"]
+            raise BaseImageUnavailable(f"{self.name} cannot build {reference}: {words[0]}")
         try:
             prove(unproven)
             self._ask("tag", unproven, reference)
         finally:
             subprocess.run([self.command, "rmi", unproven], capture_output=True, check=False)
+
+    def _builder(self) -> tuple[list[str], dict[str, str]]:
+        """The command that can build, and its environment."""
+        if self.name == "docker":
+            return [_building_client()], {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
+        # podman keeps its cache mounts in a folder of TMPDIR that users would share
+        return [self.command], {**os.environ, "TMPDIR": str(user_cache())}
 
     def label(self, image: str, name: str) -> str | None:
         """The value of the label `name` of `image`, or None."""

@@ -64,7 +64,7 @@ class Planted:
         """Put everything there but cells. Virtual environments are shared through `venvs`, as images are anyway."""
         for name in ("docker/locks", "tests/environment", "tests/compatibility", ".carryover"):
             (self.root / name).mkdir(parents=True)
-        for name in ("docker/Dockerfile", "pyproject.toml", "tests/recorder.py", "tests/conftest.py"):
+        for name in ("docker/Dockerfile", "docker/install", "pyproject.toml", "tests/recorder.py", "tests/conftest.py"):
             shutil.copy(CHECKOUT / name, self.root / name)
         for name in ("tests", "tests/environment", "tests/compatibility"):
             (self.root / name / "__init__.py").touch()

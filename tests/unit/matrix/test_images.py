@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,11 +21,11 @@ CERTIFICATES = ("CARRYOVER_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA
 
 @pytest.fixture
 def project(tmp_path):
-    """A checkout with what an image is made of."""
-    (tmp_path / "docker/locks").mkdir(parents=True)
-    for name in ("environments.toml", "docker/Dockerfile", "docker/locks/cpu-tf2.21.txt"):
-        (tmp_path / name).write_bytes((CHECKOUT / name).read_bytes())
-    return Project(tmp_path)
+    """A checkout with what images are made of."""
+    root = tmp_path / "checkout"
+    shutil.copytree(CHECKOUT / "docker", root / "docker")
+    shutil.copy(CHECKOUT / "environments.toml", root)
+    return Project(root)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_the_same_inputs_give_the_same_name(project, row):
     assert images.tag(project, row, BASE).startswith("localhost/carryover/cpu-tf2.21:")
 
 
-@pytest.mark.parametrize("file", ["docker/Dockerfile", "docker/locks/cpu-tf2.21.txt"])
+@pytest.mark.parametrize("file", ["docker/Dockerfile", "docker/install", "docker/locks/cpu-tf2.21.txt"])
 def test_another_dockerfile_or_lock_is_another_image(project, row, file):
     before = images.tag(project, row, BASE)
     with (project.root / file).open("a") as changed:
@@ -67,12 +69,50 @@ def test_the_sources_are_no_input(project, row):
     assert images.tag(project, row, BASE) == before
 
 
-def test_the_context_is_the_dockerfile_the_lock_and_uv(project, row, tmp_path):
-    folder = tmp_path / "context"
-    folder.mkdir()
+def distributions(text):
+    return re.findall(r"^([^#\s]\S*==\S+)", text, re.MULTILINE)
+
+
+def test_the_context_is_the_recipe_the_lock_in_two_parts_and_uv(project, row, tmp_path):
+    folder = tmp_path / "state" / "context"
+    folder.mkdir(parents=True)
     images.write_context(project, row, folder)
-    assert {path.name for path in folder.iterdir()} == {"Dockerfile", "lock.txt", "uv"}
+    locks = {"cpu-tf2.21.txt", "cpu-tf2.21.common.txt"}
+    assert {path.name for path in folder.iterdir()} == {"Dockerfile", "install", "uv"} | locks
+    assert (folder / "cpu-tf2.21.txt").read_bytes() == project.lock(row).read_bytes()
     assert subprocess.run([folder / "uv", "--version"], capture_output=True, check=True).stdout.startswith(b"uv ")
+
+
+def test_the_context_of_one_build_leaves_what_another_reads(project, row, tmp_path):
+    """BuildKit sends only what has changed, and a build may be reading it just now."""
+    folder = tmp_path / "state" / "context"
+    folder.mkdir(parents=True)
+    images.write_context(project, row, folder)
+    before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+    images.write_context(project, project.environment("cpu-tf2.20"), folder)
+    after = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+    assert before.items() <= after.items() and "cpu-tf2.20.txt" in after
+
+
+def test_images_with_the_same_python_begin_with_the_same_layer(project):
+    rows = [
+        row for row in project.environments.values() if row.device == "cpu" and row.package.startswith("tensorflow")
+    ]
+    for row in rows:
+        common, own = images.common_part(project, row), project.lock(row).read_text()
+        kin = [other for other in rows if other.python == row.python]
+        assert {images.common_part(project, other) for other in kin} == {common}
+        assert set(distributions(common)) <= set(distributions(own))
+        assert "pytest" in common and all(len(re.findall("sha256:", pin)) for pin in common.split("\n\n"))
+        assert not [pin for pin in distributions(common) if re.match("tensorflow(-cpu)?==", pin)] or len(kin) == 1
+
+
+def test_what_a_row_has_in_common_follows_the_locks_of_the_others(project, row):
+    before = images.tag(project, row, BASE)
+    other = project.lock(project.environment("cpu-tf2.20"))
+    other.write_text(re.sub(r"^pytest==\S+", "pytest==0.0.1", other.read_text(), flags=re.MULTILINE))
+    assert "pytest==" not in images.common_part(project, row)
+    assert images.tag(project, row, BASE) != before
 
 
 def test_nothing_is_passed_where_nothing_is_set(plain, tmp_path):
