@@ -158,6 +158,13 @@ def tests(session):
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/unit", "tests/engine"]))
 
 
+@nox.session(python=PYTHON, reuse_venv=True)
+def page(session):
+    """The report's page in a real Chromium (the distribution's own); without one the tests are skipped, and say so."""
+    session.install(*HOST, "pytest", "playwright")
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/page"]))
+
+
 @nox.session(python=PYTHON, reuse_venv=True, venv_backend="venv")
 @nox.parametrize("backend", [nox.param(name, id=name) for name in BACKENDS])
 def backends(session, backend):
@@ -178,10 +185,10 @@ def lint(session):
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
-@nox.parametrize("what", [nox.param(name, id=name) for name in ("overhead", "reading")])
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("overhead", "reading", "page")])
 def bench(session, what):
-    """What the host's side costs beside a bare `docker run`; what reading and converting cost beside TensorFlow."""
-    session.install(*HOST, "numpy", "crc32c")
+    """What the host's side costs beside a bare `docker run`, reading and converting beside TensorFlow; and the page."""
+    session.install(*HOST, "numpy", "crc32c", *(["playwright"] if what == "page" else []))
     session.run("python", "-m", f"tests.bench.{what}", *session.posargs)
 
 

@@ -16,9 +16,11 @@ _MOST = 20  # rows of what is bad or changed: the page has them all
 
 
 def label(environment: str) -> str:
-    """An environment on an axis: `2.15`, or `gpu 2.15`."""
+    """An environment on an axis: `2.15`, `gpu 2.15`, or `keras3-jax`."""
     device, _, release = environment.partition("-tf")
-    return release if device == "cpu" and release else f"{device} {release}".strip()
+    if not release:
+        return environment.removeprefix("cpu-")
+    return release if device == "cpu" else f"{device} {release}"
 
 
 def headline(report: Report) -> str:

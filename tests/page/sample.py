@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import zlib
 
+import msgspec
+
 from matrix.report.command import Plain
 from matrix.report.model import VERSION, Cause, Kind, Plan, PlannedCell, make_report
 from matrix.results import Outcome, Record
@@ -131,3 +133,10 @@ def large():
     """Some 20,000 cells: 25 releases, 16 formats, two ways."""
     again = [(f"{kind}-again", f"{title}, again") for kind, title in KINDS]
     return report(RELEASES, [*KINDS, *again][:16])
+
+
+def again_in_the_same_place(made):
+    """`made` with one more cell where the first one that reads is, which failed."""
+    first = next(cell for cell in made.cells if cell.role == "consume")
+    other = msgspec.structs.replace(first, name=f"{first.name}-more", cell=f"{first.cell}-more", outcome="failed")
+    return msgspec.structs.replace(made, cells=[*made.cells, other])

@@ -19,10 +19,10 @@ const command = (cell) => `nox -s repro -- '${fullName(cell).replaceAll("'", `'"
 const kindTitle = new Map(report.kinds.map((kind) => [kind.id, kind.title]));
 const causes = new Map(report.causes.map((cause) => [cause.id, cause]));
 
-// An environment on an axis: 2.15, or gpu 2.15.
+// An environment on an axis: 2.15, gpu 2.15, or keras3-jax.
 function label(environment) {
-  const [device, release] = environment.split("-tf");
-  if (release === undefined) return environment;
+  const [device, release] = environment.split(/-tf(.*)/s);
+  if (!release) return environment.replace(/^cpu-/, "");
   return device === "cpu" ? release : `${device} ${release}`;
 }
 
