@@ -34,7 +34,8 @@ from matrix.run import Run, run_environment
 from matrix.table import Terminal, counted, matrix_table, repro_command, table, texts, verdict
 
 _LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
-_WRITERS = "saver_writes or writes_every_step or written_under"  # the cells whose artifacts are committed
+# The cells whose artifacts are committed.
+_WRITERS = "saver_writes or writes_every_step or tool_converts or written_under"
 _SHOWN = 20  # bad cells of the matrix in the terminal; the report has all
 SKIPPED = 77  # automake's exit status for a test that was skipped: a gpu session without a GPU
 
@@ -117,6 +118,7 @@ def fixtures(project: Project, engine_name: str | None) -> int:
     for kind, environment, name in (
         ("tf1-saver", rows[0], rows[0].id),
         ("tf1-trajectory", rows[0], rows[0].id),
+        ("upgraded-source", rows[0], rows[0].id),
         ("keras-as-tf1", rows[-1], f"{rows[-1].id}-of-{artifacts.COMMITTED}"),
     ):
         terminal = Terminal(environment.id)

@@ -43,7 +43,7 @@ def new_artifact(plan, request):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def committed(plan):
     """`committed(kind)` is the prefix of the checkpoint of that kind that is committed with the sources."""
 

@@ -18,14 +18,13 @@ WRITERS = {"frozen-graph": export.write_frozen_graphs, "saved-model": export.wri
 
 
 @pytest.fixture(scope="module")
-def trained(plan):
+def trained(committed):
     """The committed checkpoint in what this release exports from: TensorFlow 1's static graph, or Keras models."""
-    prefix = os.path.join(plan["artifacts"]["tf1-saver"]["committed"], "model.ckpt")
     if tf.executing_eagerly():
         from gan.function import FunctionGAN as GAN
     else:
         from gan.static_graph import StaticGraphGAN as GAN
-    with GAN(subject.CHECKPOINT, prefix) as gan:
+    with GAN(subject.CHECKPOINT, committed("tf1-saver")) as gan:
         yield gan
 
 
