@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import webbrowser
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from matrix.errors import NothingToReport
+from matrix.ledger import Judged, judge_all, load_ledger
 from matrix.plan import load_checks
 from matrix.project import Project
 from matrix.report.changes import changes
 from matrix.report.junit import junit
 from matrix.report.markdown import markdown
-from matrix.report.model import Judged, Report, make_report
+from matrix.report.model import Report, make_report
 from matrix.report.page import page
 from matrix.report.read import read_plan, read_records, read_report, read_steps
 from matrix.report.table import print_report
-from matrix.results import Outcome, Record
+from matrix.results import Record
 from matrix.table import console
 
 FILES: dict[str, Callable[[Report], bytes]] = {
@@ -30,15 +30,6 @@ FILES: dict[str, Callable[[Report], bytes]] = {
     "junit.xml": junit,
     "index.html": lambda report: page(report).encode(),
 }
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A record that the ledger has nothing to say of."""
-
-    record: Record
-    outcome: Outcome
-    entry: object = None
 
 
 def gather(project: Project) -> Report:
@@ -53,18 +44,15 @@ def gather(project: Project) -> Report:
         raise NothingToReport(f"{folder} has no plan and no records: run nox -s matrix, or nox -s cpu-tf2, first")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     steps = read_steps(folder / "bench-steps.json")
-    return make_report(plan, judged(project, matrix), _checks(project, rows), now, [*torn, *torn_rows], steps)
-
-
-def judged(project: Project, records: Sequence[Record]) -> list[Judged]:
-    """The matrix' records in the light of the ledger."""
-    return [Plain(record, record.outcome) for record in records]
+    ledger = load_ledger(project.root / "matrix" / "ledger.toml")
+    judged = judge_all(matrix, ledger, project.environments)
+    return make_report(plan, judged, _checks(project, rows), now, ledger, [*torn, *torn_rows], steps)
 
 
 def _checks(project: Project, records: Sequence[Record]) -> list[Judged]:
     """The records of cells that environments still have: one renamed or removed since must not be shown for ever."""
     there = {check.test for check in load_checks(project.cells_file)}
-    return [Plain(record, record.outcome) for record in records if record.cell.partition("[")[0] in there]
+    return [Judged(record, record.outcome) for record in records if record.cell.partition("[")[0] in there]
 
 
 def write(report: Report, folder: Path) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 
+from matrix.ledger import Entry, Judged
+from matrix.pairs import MatrixPlan, PlannedCell
 from matrix.report.changes import Change
 from matrix.report.states import NO_RECORD, RANK, State, state_of
-from matrix.results import Outcome, Record
+from matrix.results import Record
 from matrix.table import short
 
-VERSION = 1  # of report.json, and of the plan that it is made from
+VERSION = 1  # of report.json
 _STRUCTURE = {"producer", "kind", "way", "how", "sha256", "artifact", "text"}  # details that are no figures
 Figures = dict[str, str | int | float | bool]
 
@@ -26,30 +27,6 @@ class Kind(msgspec.Struct, frozen=True):
     title: str
 
 
-class PlannedCell(msgspec.Struct, frozen=True):
-    """A cell of the matrix that was planned before anything ran. `role` is produce or consume."""
-
-    environment: str
-    cell: str
-    role: str
-    kind: str
-    producer: str = ""
-    way: str = ""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """reports/matrix/plan.json."""
-
-    version: int
-    made: str
-    selection: list[str]
-    producers: list[str]
-    consumers: list[str]
-    kinds: list[Kind]
-    ways: list[str]
-    cells: list[PlannedCell]
-
-
 class Cause(msgspec.Struct, frozen=True):
     """An entry of the ledger: why cells fail, where upstream says so, and what to do instead."""
 
@@ -57,17 +34,6 @@ class Cause(msgspec.Struct, frozen=True):
     cause: str
     link: str = ""
     instead: str = ""
-
-
-class Judged(Protocol):
-    """A record, what it amounts to given the ledger, and the ledger's entry (id, cause, link, instead) or None."""
-
-    @property
-    def record(self) -> Record: ...
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def entry(self) -> object: ...
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -187,7 +153,7 @@ def _cell(judged: Judged, contexts: _Contexts, planned: PlannedCell | None) -> C
         producer=planned.producer if planned else "",
         way=planned.way if planned else "",
         how=_details(record, "how"),
-        entry=str(getattr(judged.entry, "id", "")),
+        entry=judged.entry,
         seconds=record.seconds,
         figures={name: value for name, value in record.details.items() if name not in _STRUCTURE},
         text=_details(record, "text"),
@@ -219,20 +185,18 @@ def _latest(judged: Iterable[Judged]) -> dict[tuple[str, str], Judged]:
     return {(one.record.environment, one.record.cell): one for one in judged}
 
 
-def _causes(judged: Iterable[Judged]) -> list[Cause]:
+def _causes(cells: Iterable[Cell], ledger: Iterable[Entry]) -> list[Cause]:
     """The ledger's entries that any cell has to do with."""
-    entries = {str(getattr(one.entry, "id", "")): one.entry for one in judged if one.entry is not None}
-    return [
-        Cause(name, *(str(getattr(entry, field, "") or "") for field in ("cause", "link", "instead")))
-        for name, entry in sorted(entries.items())
-    ]
+    named = {cell.entry for cell in cells}
+    return [Cause(entry.id, entry.cause, entry.link, entry.instead) for entry in ledger if entry.id in named]
 
 
 def make_report(
-    plan: Plan | None,
+    plan: MatrixPlan | None,
     judged: Sequence[Judged],
     checks: Sequence[Judged],
     made: str,
+    ledger: Sequence[Entry] = (),
     notes: Sequence[str] = (),
     steps: Sequence[dict[str, str | int | float]] = (),
 ) -> Report:
@@ -242,24 +206,23 @@ def make_report(
     """
     contexts = _Contexts()
     latest = _latest(judged)
-    cells, seen = [], []
+    cells = []
     for planned in plan.cells if plan else []:
         one = latest.pop((planned.environment, planned.cell), None)
         cells.append(_cell(one, contexts, planned) if one else _unrecorded(planned))
-        seen += [one] if one else []
     cells += [_cell(one, contexts, None) for one in _latest(checks).values()]
     left = [f"{len(latest):,} records of the matrix are of cells that this plan does not have: left out"]
     return Report(
         version=VERSION,
         made=made,
-        selection=plan.selection if plan else [],
-        producers=plan.producers if plan else [],
-        consumers=plan.consumers if plan else [],
-        kinds=plan.kinds if plan else [],
-        ways=plan.ways if plan else [],
+        selection=list(plan.selection) if plan else [],
+        producers=list(plan.producers) if plan else [],
+        consumers=list(plan.consumers) if plan else [],
+        kinds=[Kind(kind["id"], kind["title"]) for kind in plan.kinds] if plan else [],
+        ways=list(plan.ways) if plan else [],
         cells=cells,
         contexts=contexts.all,
-        causes=_causes(seen),
+        causes=_causes(cells, ledger),
         notes=[*notes, *(left if latest else [])],
         steps=list(steps),
     )

@@ -8,16 +8,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from matrix import pairs
 from matrix.errors import NotAReport, NothingToReport
-from matrix.report.model import VERSION, Plan, Report
+from matrix.pairs import MatrixPlan
+from matrix.report.model import VERSION, Report
 from matrix.results import Record
 
-T = TypeVar("T", Plan, Report)
+T = TypeVar("T", MatrixPlan, Report)
 
 
-def read_plan(path: Path) -> Plan | None:
+def read_plan(path: Path) -> MatrixPlan | None:
     """The plan at `path`, None where there is none. Raises NotAReport."""
-    return _versioned(path, Plan, "run nox -s matrix again") if path.exists() else None
+    return _versioned(path, MatrixPlan, pairs.VERSION, "run nox -s matrix again") if path.exists() else None
 
 
 def read_report(path: Path) -> Report:
@@ -25,17 +27,17 @@ def read_report(path: Path) -> Report:
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
         raise NothingToReport(f"{file} is not there: --against takes a report.json, or the folder that has one")
-    return _versioned(file, Report, "compare with a report that this version has written")
+    return _versioned(file, Report, VERSION, "compare with a report that this version has written")
 
 
-def _versioned(path: Path, kind: type[T], instead: str) -> T:
+def _versioned(path: Path, kind: type[T], expected: int, instead: str) -> T:
     data = path.read_bytes()
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("version")
     except msgspec.DecodeError as error:
         raise NotAReport(f"{path} is cut or not of this project ({error}): {instead}") from error
-    if version != VERSION:
-        raise NotAReport(f"{path} has version {version!r}, this is for version {VERSION}: {instead}")
+    if version != expected:
+        raise NotAReport(f"{path} has version {version!r}, this is for version {expected}: {instead}")
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:

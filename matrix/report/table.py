@@ -12,6 +12,7 @@ from matrix.report.model import Report
 from matrix.report.states import BY_ID, RANK
 
 _COLOURS = {"known": "yellow", "known-silent": "yellow", "passed": "green", "unsupported": "dim", "not-run": "dim"}
+_LONG = 200  # characters of a reason
 _MOST = 20  # rows of what is bad or changed: the page has them all
 
 
@@ -108,7 +109,7 @@ def _print_bad(report: Report, out: Console) -> None:
     bad = report.bad()
     out.print()
     for cell in bad[:_MOST]:
-        reason = f"  {escape(cell.reason)}" if cell.reason else ""
+        reason = f"  {escape(cell.reason[:_LONG])}{'…' if cell.reason[_LONG:] else ''}" if cell.reason else ""
         out.print(f"[bold red]{cell.state.sign} {cell.state.title}[/]  {escape(cell.name)}{reason}")
         out.print(f"    {escape(cell.command)}", style="dim")
     _print_rest(len(bad), out)

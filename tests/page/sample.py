@@ -7,8 +7,9 @@ import zlib
 
 import msgspec
 
-from matrix.report.command import Plain
-from matrix.report.model import VERSION, Cause, Kind, Plan, PlannedCell, make_report
+from matrix.ledger import Entry, Judged
+from matrix.pairs import VERSION, MatrixPlan, PlannedCell
+from matrix.report.model import make_report
 from matrix.results import Outcome, Record
 
 RELEASES = ("1.4", "1.12", "1.15", *(f"2.{minor}" for minor in range(22)))
@@ -25,14 +26,21 @@ KINDS = (
     ("object-checkpoint", "tf.train.Checkpoint with optimizer"),
     ("saved-model", "SavedModel"),
 )
+
+
+def entry(name, cause, link, instead):
+    """An entry of a ledger; which cells it is about, the tests say by themselves."""
+    return Entry(name, (), (), "raises", "", cause, link, instead)
+
+
 CAUSES = (
-    Cause(
+    entry(
         "keras3-reads-no-h5-of-keras-2",
         "Keras 3 looks classes up in its own registry, where a Functional model of Keras 2 is not.",
         "https://example.org/issues/1",
         "Load the weights into a model built in code.",
     ),
-    Cause("no-v1-format", "The reader of V1 checkpoints was dropped.", "javascript:alert(1)", "Rewrite it as V2."),
+    entry("no-v1-format", "The reader of V1 checkpoints was dropped.", "javascript:alert(1)", "Rewrite it as V2."),
 )
 REASONS = ("ValueError: Unknown layer: Functional", "OSError: Unable to open file (file signature not found)")
 
@@ -81,16 +89,17 @@ def plan(releases=RELEASES[-4:], kinds=KINDS[:3], selection=()):
                 for way in WAYS:
                     cell = cell_id(kind, producer, way)
                     cells.append(PlannedCell(environment(consumer), cell, "consume", kind, environment(producer), way))
-    titles = [Kind(*kind) for kind in kinds]
-    return Plan(VERSION, "2026-11-22T14:00:00+00:00", list(selection), names, names, titles, list(WAYS), cells)
+    titles = [{"id": name, "title": title} for name, title in kinds]
+    return MatrixPlan(VERSION, "2026-11-22T14:00:00+00:00", list(selection), names, names, titles, list(WAYS), cells)
 
 
 def judged_cell(planned, dice):
     """One cell with an outcome that depends on the dice, and on what is likely for its releases and way."""
     base = {"producer": planned.producer, "kind": planned.kind, "way": planned.way, "sha256": f"{planned.kind:>064}"}
 
-    def made(outcome, reason="", entry=None, **details):
-        return Plain(record(planned.environment, planned.cell, outcome, reason, **base, **details), outcome, entry)
+    def made(outcome, reason="", known=None, **details):
+        found = record(planned.environment, planned.cell, outcome, reason, **base, **details)
+        return Judged(found, outcome, known.id if known else "")
 
     if planned.role == "produce":
         return made(Outcome.PASSED, artifact=f"{planned.kind}/{planned.environment}")
@@ -112,13 +121,13 @@ def judged_cell(planned, dice):
     return made(Outcome.PASSED, restored="6 of 6", ulps=dice.randrange(12), bound=18, continued=dice.random() > 0.5)
 
 
-def report(releases=RELEASES[-4:], kinds=KINDS[:3], seed=1, change=None, **more):
+def report(releases=RELEASES[-4:], kinds=KINDS[:3], seed=1, change=None, causes=CAUSES):
     """`change(judged)` may give other judged records, or leave some out, before the report is made."""
     dice = random.Random(seed)
     made = plan(releases, kinds)
     judged = [judged_cell(planned, dice) for planned in made.cells]
     checks = [
-        Plain(
+        Judged(
             record(environment(release), f"tests/environment/test_training.py::test_{name}", text="a"), Outcome.PASSED
         )
         for release in releases
@@ -126,7 +135,7 @@ def report(releases=RELEASES[-4:], kinds=KINDS[:3], seed=1, change=None, **more)
     ]
     if change:
         judged = change(judged)
-    return make_report(made, judged, checks, "2026-11-22T15:00:00+00:00", **more)
+    return make_report(made, judged, checks, "2026-11-22T15:00:00+00:00", causes)
 
 
 def large():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from matrix.ledger import Judged
 from matrix.report.changes import changes
 from matrix.report.model import make_report
 from matrix.report.states import STATES
@@ -138,9 +139,10 @@ def test_hostile_words_are_shown_as_they_are(show):
     def change(judged):
         for one in judged:
             record = msgspec.structs.replace(one.record, reason=HOSTILE, log=HOSTILE, versions={HOSTILE: HOSTILE})
-            yield sample.Plain(record, Outcome.KNOWN, sample.Cause(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+            yield Judged(record, Outcome.KNOWN, HOSTILE)
 
-    made = sample.report(sample.RELEASES[-2:], sample.KINDS[:1], change=lambda judged: list(change(judged)))
+    causes = [sample.entry(HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
+    made = sample.report(("2.20", "2.21"), sample.KINDS[:1], change=lambda judged: list(change(judged)), causes=causes)
     tab = show(made, hash=f"#cell={made.cells[-5].name}")
     assert tab.locator("#panel").inner_text().count(HOSTILE) >= 5
     assert tab.locator("img").count() == 0 and tab.locator("script").count() == 2
@@ -173,7 +175,7 @@ def test_what_changed_stands_first_with_new_failures_on_top(show):
 def test_a_report_of_environments_alone_has_its_table(show):
     full = sample.report()
     records = [cell for cell in full.cells if cell.role == "check"]
-    judged = [sample.Plain(sample.record(cell.environment, cell.cell), Outcome.PASSED) for cell in records]
+    judged = [Judged(sample.record(cell.environment, cell.cell), Outcome.PASSED) for cell in records]
     tab = show(make_report(None, [], judged, full.made))
     assert tab.get_by_role("grid").count() == 1
     assert tab.locator("#environments td[data-cell]").count() == len(judged)

@@ -44,7 +44,7 @@ function readColours() {
 
 function drawSmall(canvas, kind, way) {
   const { at, producers, consumers } = layout(kind, way);
-  const size = 4;
+  const size = Math.max(producers.length, consumers.length) > 10 ? 4 : 12;
   canvas.width = Math.max(consumers.length, 1) * size;
   canvas.height = Math.max(producers.length, 1) * size;
   const pen = canvas.getContext("2d");
@@ -54,7 +54,7 @@ function drawSmall(canvas, kind, way) {
       if (!cells) return;
       pen.globalAlpha = cells.some((cell) => shown[cell]) ? 1 : 0.13;
       pen.fillStyle = colours.get(text("state", cells[0]));
-      pen.fillRect(column * size, row * size, size - 0.5, size - 0.5);
+      pen.fillRect(column * size, row * size, size - size / 8, size - size / 8);
     }),
   );
 }
@@ -155,7 +155,7 @@ function gridTable(title, rows, heads, at, wide) {
       "tr",
       { role: "row" },
       make("th", { scope: "row", role: "rowheader", title: full, class: wide && "wide" }, short),
-      ...heads.map((_, column) => cellBox(at(row, column), row, column, wide || column ? "" : "wrote")),
+      ...heads.map((_, column) => cellBox(at(row, column), row, column, heads[column][0] === "wrote" ? "wrote" : "")),
     ),
   );
   const table = make(
@@ -172,11 +172,12 @@ function gridTable(title, rows, heads, at, wide) {
 function heat(kind, way) {
   const { at, wrote, producers, consumers } = layout(kind, way);
   const title = `${kindTitle.get(kind)}, ${way}: written by the row, read by the column`;
-  const heads = [["wrote", "whether the release wrote it"], ...consumers.map((name) => [label(name), name])];
+  const first = wrote.size ? [["wrote", "whether the release wrote it"]] : []; // one kind of file may be read as two
+  const heads = [...first, ...consumers.map((name) => [label(name), name])];
   const place = (row, column) => {
     const producer = producers[row];
-    if (column === 0) return wrote.has(producer) ? [wrote.get(producer)] : undefined;
-    return at.get(`${producer} ${consumers[column - 1]}`);
+    if (column < first.length) return wrote.has(producer) ? [wrote.get(producer)] : undefined;
+    return at.get(`${producer} ${consumers[column - first.length]}`);
   };
   const known = counted(kind, way).get("passed") ?? 0;
   const table = gridTable(

@@ -23,8 +23,9 @@ LEARNS = "tests/environment/test_training.py::test_keras_models_learn"
 def checkout(tmp_path):
     """A checkout in which a small matrix has run and passed."""
     (tmp_path / "tests").mkdir()
+    (tmp_path / "matrix").mkdir()
     (tmp_path / "reports" / "matrix").mkdir(parents=True)
-    for name in ("environments.toml", "tests/cells.toml"):
+    for name in ("environments.toml", "tests/cells.toml", "matrix/ledger.toml"):
         shutil.copy(CHECKOUT / name, tmp_path / name)
     plan = sample.plan()
     (tmp_path / "reports/matrix/plan.json").write_bytes(msgspec.json.encode(plan))

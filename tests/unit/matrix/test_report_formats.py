@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from matrix.ledger import Judged
 from matrix.report.junit import junit
 from matrix.report.markdown import LIMIT, markdown
 from matrix.report.page import page
@@ -35,7 +36,7 @@ def failing(reason):
     def change(judged):
         for one in judged:
             record = msgspec.structs.replace(one.record, outcome=Outcome.FAILED, reason=reason, details={})
-            yield sample.Plain(record, Outcome.FAILED)
+            yield Judged(record, Outcome.FAILED)
 
     return lambda judged: list(change(judged))
 
