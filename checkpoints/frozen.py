@@ -7,6 +7,7 @@ Source: `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.p
 from __future__ import annotations
 
 import mmap
+import re
 from typing import TYPE_CHECKING, Any, Iterator
 
 from . import dtypes
@@ -94,6 +95,26 @@ class FrozenGraph(Checkpoint):
         if proto is None:
             raise CheckpointError("{}: is closed".format(self.path))
         return to_array(proto, proto.dtype, proto.shape, "{}: constant {}".format(self.path, info.name))
+
+
+_READS = re.compile(r"(?P<layer>.+)/(?P<op>[^/]+?)(_\d+)?/ReadVariableOp/resource")
+_LEAVES = {
+    "kernel": ("MatMul", "Cast", "Tensordot", "Conv1D", "Conv2D", "Conv3D", "convolution", "depthwise"),
+    "bias": ("BiasAdd", "Add", "add"),
+}
+
+
+def variable_name(name: str) -> str:
+    """The variable that a constant of a frozen function was: `fc1/MatMul/ReadVariableOp/resource` was `fc1/kernel`.
+
+    Freezing a function of TensorFlow 2 names a constant after the op that reads it, and not after the variable. Other
+    names are returned as they are.
+    """
+    found = _READS.fullmatch(name)
+    for leaf, ops in _LEAVES.items() if found else ():
+        if found and found["op"] in ops:
+            return "{}/{}".format(found["layer"], leaf)
+    return name
 
 
 def _graphs(data: memoryview) -> Iterator[memoryview]:

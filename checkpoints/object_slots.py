@@ -6,7 +6,11 @@ with its new ones, and `adam/fc_kernel_momentum` in Keras 3. The slots get the n
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple
+from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple, Sequence
+
+if TYPE_CHECKING:
+    from .checkpoint import TensorInfo
+    from .plan import Row
 
 _SLOTS: dict[str, dict[str, str]] = {
     "adam": {"m": "m", "v": "v", "vhat": "vhat", "momentum": "m", "velocity": "v", "velocity_hat": "vhat"},
@@ -14,6 +18,8 @@ _SLOTS: dict[str, dict[str, str]] = {
     "adagrad": {"accumulator": "accumulator"},
     "ftrl": {"accumulator": "accumulator", "linear": "linear"},
 }
+IN_HDF5 = "optimizer_weights/"
+IN_ARCHIVE = "optimizer/vars/"
 _ANY = {slot for slots in _SLOTS.values() for slot in slots}
 
 
@@ -31,13 +37,16 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
     Keras's momentum is not TF 1's (it has the learning rate in it), so SGD's slots keep the name they have.
     """
     owners = {name: key for key, name in names.items()}
+    if any(key.startswith(IN_HDF5) for key in names):
+        # HDF5 puts a variable below its layer's group, under a name that the layer may have had before.
+        owners.update({name.partition("/")[2]: key for name, key in owners.items() if name.count("/") > 1})
     flat: dict[str, list[str]] = {}
     for name, key in owners.items():
         flat.setdefault(name.replace("/", "_"), []).append(key)
     found = {}
     for key, name in names.items():
-        if "/_variables/" in key:
-            parsed = _keras_2(name, owners) or _keras_3(name, flat)
+        if "/_variables/" in key or key.startswith(IN_HDF5):
+            parsed = _keras_2(name, owners) or _keras_3(name, flat) or _legacy(name, owners)
             if parsed is not None:
                 found[key] = parsed
     # Some releases leave the optimizer's name out; its slots tell which one it was.
@@ -56,6 +65,25 @@ def _keras_2(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
     return None
 
 
+def _legacy(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
+    """`Adam/fc/kernel/m`, in TF 1 `training/Adam/fc/kernel/m`: what stands before the variable names the optimizer."""
+    path, _, slot = name.rpartition("/")
+    parts = path.split("/")
+    for place in range(1, len(parts)):
+        of = owners.get("/".join(parts[place:]))
+        if of is not None and slot in _ANY:
+            return ObjectSlot(of, slot, parts[place - 1])
+    return None
+
+
+def names_in_hdf5(tensors: Iterable[str]) -> dict[str, str]:
+    """The names to tell slots by in Keras's HDF5, where the optimizer's weights have a group of their own."""
+    names = list(tensors)
+    if not any(name.startswith(IN_HDF5) for name in names):
+        return {}
+    return {name: name[len(IN_HDF5) :] if name.startswith(IN_HDF5) else name for name in names}
+
+
 def _keras_3(name: str, flat: Mapping[str, list[str]]) -> ObjectSlot | None:
     optimizer, _, rest = name.partition("/")
     for slot in _ANY:
@@ -70,3 +98,38 @@ def _named_as_in_tf1(slot: ObjectSlot, optimizer: str) -> ObjectSlot:
         if kind in optimizer.lower():
             return ObjectSlot(slot.of, slots.get(slot.slot, slot.slot), optimizer)
     return slot._replace(optimizer=optimizer)
+
+
+def listed_slots(
+    tensors: Mapping[str, TensorInfo], wanted: Sequence[tuple[str, str]], rows: Mapping[str, Sequence[Row]]
+) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """The tensor of each slot in a .keras archive, which numbers them and names none; and what does not fit.
+
+    `wanted` are (variable, slot) with the variables in the model's order, which is the order of the file: the count of
+    steps, from Keras 3 on the learning rate, then all slots of the first variable, of the second and so on. Source:
+    `Optimizer.build` of Keras 2.12 to 3, which adds them variable by variable.
+    """
+    numbered = sorted((int(name[len(IN_ARCHIVE) :]), name) for name in tensors if name.startswith(IN_ARCHIVE))
+    if not numbered:
+        return {}, []
+    head = (
+        2 if len(numbered) > 1 and not tensors[numbered[1][1]].shape and tensors[numbered[1][1]].dtype != "int64" else 1
+    )
+    by_variable: dict[str, list[str]] = {}
+    for variable, slot in wanted:
+        by_variable.setdefault(variable, []).append(slot)
+    places = [(variable, slot) for variable, slots in by_variable.items() for slot in slots]
+    if len(places) != len(numbered) - head:
+        return {}, [
+            f"the file has {len(numbered) - head} slots, the optimizer {len(places)}: another one, or not all variables"
+        ]
+    found = {}
+    problems = []
+    for (variable, slot), (_, name) in zip(places, numbered[head:]):
+        found[variable, slot] = name
+        shapes = [row.source_shape for row in rows.get(variable, ()) if row.action == "load"]
+        if shapes != [tensors[name].shape]:
+            problems.append(
+                f"{name} {list(tensors[name].shape)} is where slot {slot} of {variable} would be, and not of its shape"
+            )
+    return found, problems

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+AGAIN = "_all_variables"  # Keras 3's Model.export lists here, once more, what it has under `variables`
 
 
 def object_names(checkpoint: Checkpoint) -> dict[str, str]:
@@ -34,9 +35,11 @@ def object_names(checkpoint: Checkpoint) -> dict[str, str]:
         return {}
     found = {key: name for key, name in names.items() if key in checkpoint.tensors and name}
     counts: dict[str, int] = {}
-    for name in found.values():
+    for key, name in found.items():
+        if key.startswith(AGAIN + "/"):
+            continue
         counts[name] = counts.get(name, 0) + 1
-    return {key: name for key, name in found.items() if counts[name] == 1}
+    return {key: name for key, name in found.items() if counts.get(name) == 1 and not key.startswith(AGAIN + "/")}
 
 
 def _parse(data: memoryview) -> dict[str, str]:

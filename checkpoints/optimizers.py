@@ -16,6 +16,7 @@ from . import v1_optimizers
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
+from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots
 from .objects import GRAPH, VALUE
 from .plan import Plan, Row, group_by_target
 from .roles import Role
@@ -36,7 +37,11 @@ _EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
 
 
 # Its own name in TF 1, an attribute of the optimizer in an object-based checkpoint.
-_COUNTS_STEPS = re.compile(r"(.*/)?global_step|.*optimizer/_?iter(ations)?{}".format(re.escape(VALUE)))
+_COUNTS_STEPS = re.compile(
+    r"(.*/)?global_step|.*optimizer/_?iter(ations)?{}|{}(.*/)?iter(ation)?|{}0".format(
+        re.escape(VALUE), IN_HDF5, IN_ARCHIVE
+    )
+)
 
 
 class Carried(NamedTuple):
@@ -86,8 +91,11 @@ class _Carrier:
         """Checks that every slot has a source, then assigns slots and iterations."""
         targets = self._targets()
         sources: dict[str, dict[str, str]] = {}
-        problems: list[str] = []
-        for name, slot, _ in targets:
+        wanted = [(name, slot) for name, slot, _ in targets]
+        listed, problems = listed_slots(self._checkpoint.tensors, wanted, self._rows)
+        for name, slot in listed:
+            sources.setdefault(self._rows[name][0].source, {})[slot] = listed[name, slot]
+        for name, slot in wanted if not problems else ():
             for row in self._rows.get(name, []):
                 if row.action == "load" and row.source not in sources:
                     sources[row.source] = self._slots_of(row.source, problems)
@@ -200,7 +208,8 @@ class _Carrier:
 
     def _compare_epsilon(self) -> None:
         # What Keras wrote was written with Keras's defaults.
-        wanted = _EPSILON.get(self._kind) if GRAPH not in self._checkpoint.tensors else None
+        by_keras = any(name == GRAPH or name.startswith((IN_HDF5, IN_ARCHIVE)) for name in self._checkpoint.tensors)
+        wanted = None if by_keras else _EPSILON.get(self._kind)
         epsilon = self._setting("epsilon")
         if wanted is not None and not math.isclose(epsilon, wanted, rel_tol=1e-3, abs_tol=1e-12):
             self._notes.append(

@@ -8,6 +8,7 @@ from typing import Any, Mapping, NamedTuple, Pattern, Sequence
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .errors import CheckpointError, MappingError
+from .frozen import variable_name
 from .inference import Group, find_candidates, fit, group_sources, group_targets, named_layout, refusal
 from .layouts import CATALOGUE
 from .objects import VALUE, object_names
@@ -110,8 +111,8 @@ class _Planner:
         return {name: target for name, target in self._targets.items() if name not in taken}
 
     def _label(self, info: TensorInfo) -> str:
-        """The name to go by: an object's own name rather than the path to it."""
-        name = self._names.get(info.name, info.name)
+        """The name to go by: an object's own name rather than the path to it, a variable's rather than its reader's."""
+        name = variable_name(self._names.get(info.name, info.name))
         return name[: -len(VALUE)] if name.endswith(VALUE) else name
 
     def _take(self, rows: Sequence[Row], why: str) -> None:

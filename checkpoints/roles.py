@@ -11,8 +11,8 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
-from .object_slots import find_slots
-from .objects import VALUE
+from .object_slots import find_slots, names_in_hdf5
+from .objects import AGAIN, VALUE
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "adadelta": ("accum", "accum_update"),
@@ -72,6 +72,7 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
             roles[name] = _infer(info, tensors, names.get(name, ""))
         else:
             roles[name] = _VARIABLE
+    names = names or names_in_hdf5(tensors)
     for name, slot in (find_slots(names) if names else {}).items():
         if name in roles:
             roles[name] = Role("slot", *slot)
@@ -89,8 +90,11 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) 
     last = name.rpartition("/")[2]
     if name.startswith(("optimizer_weights/", "optimizer/vars/")):
         # In Keras's own files the optimizer's state has a place of its own.
-        counter = not info.shape and info.dtype == "int64"
-        return Role("counter") if counter else Role("slot", "a variable", "state", "optimizer")
+        if not info.shape and info.dtype == "int64":
+            return Role("counter")
+        if last == "learning_rate":
+            return Role("hyperparameter", optimizer="optimizer")
+        return Role("slot", "a variable", "state", "optimizer")
     if name.startswith("metrics/"):
         return Role("bookkeeping")
     if not info.shape:
@@ -119,7 +123,7 @@ def _infer_object(info: TensorInfo, full_name: str) -> Role:
         if "_variables" in parts:
             return Role("slot", "a variable", "state", "optimizer")
         return Role("hyperparameter", optimizer="optimizer")
-    if "keras_api" in parts or "metrics" in parts:
+    if parts[0] == AGAIN or "keras_api" in parts or "metrics" in parts:
         return Role("bookkeeping")
     return Role("variable")
 
