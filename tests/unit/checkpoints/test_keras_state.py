@@ -1,8 +1,6 @@
-"""The optimizer's state in Keras's own files, and names of frozen and exported functions; names as real files have them."""
+"""Optimizer state in Keras's own files, and names of frozen and exported functions, as real files have them."""
 
 from __future__ import annotations
-
-from typing import Dict, Tuple
 
 import pytest
 
@@ -13,7 +11,7 @@ from checkpoints.plan import Row
 from checkpoints.roles import infer_roles
 
 
-def tensors(shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, TensorInfo]:
+def tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, TensorInfo]:
     """Tensors by name; scalars are counts."""
     return {name: TensorInfo(name, "float32" if s else "int64", s, 4) for name, s in shapes.items()}
 
@@ -35,7 +33,7 @@ def test_a_slot_in_hdf5_is_known_by_its_variable(variable: str, slot: str) -> No
     assert roles["optimizer_weights/Adam/iter"].kind == "counter"
 
 
-def row(target: str, shape: Tuple[int, ...]) -> Row:
+def row(target: str, shape: tuple[int, ...]) -> Row:
     return Row("layers/x", target, "load", "identity", None, "", shape, "float32", shape, "float32")
 
 
