@@ -124,7 +124,7 @@ def matrix(session):
 @nox.session(venv_backend="none")
 def repro(session):
     """Run the cell named after -- again, in the image it ran in; or replay a bundle (docs/reproduce.md)."""
-    _matrix(session, "repro", *session.posargs)
+    _matrix(session, "repro", "--folder", session.invoked_from, *session.posargs)
 
 
 @nox.session(venv_backend="none")

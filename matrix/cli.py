@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, locks, lookup, repro, sweep
+from matrix import artifacts, bases, locks, sweep
 from matrix.engine import NAMES, Containers, choose
 from matrix.environments import Environment
 from matrix.errors import (
@@ -28,12 +28,14 @@ from matrix.errors import (
 )
 from matrix.pair_run import end_with_the_parent, run_part
 from matrix.project import Project
+from matrix.replay import Request, reproduce
 from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
 from matrix.table import Terminal, counted, matrix_table, repro_command, table, texts, verdict
 
-_LEFT = "nothing was left running, and the cells that had finished are in reports/results.jsonl"
+_LEFT = "nothing was left running"
+_KEPT = f"{_LEFT}, and the cells that had finished are in reports/results.jsonl"
 # The cells whose artifacts are committed.
 _WRITERS = "saver_writes or writes_every_step or tool_converts or written_under"
 _SHOWN = 20  # bad cells of the matrix in the terminal; the report has all
@@ -75,13 +77,6 @@ def _conclude(done: Run, terminal: Terminal, arguments: Sequence[str]) -> int:
     need_gpu = {cell.id for cell in done.cells if cell.needs == "gpu"}
     left = [record for record in done.records if record.outcome is Outcome.NOT_RUN and record.cell in need_gpu]
     return SKIPPED if left else 0
-
-
-def reproduce(home: Project, options: argparse.Namespace) -> int:
-    """Run one cell again as it ran, or write down all that it takes to do that elsewhere."""
-    before = lookup.find(home, options.target)
-    engine = choose(home, options.engine or before.engine.partition(" ")[0], print)
-    return repro.again(home, before, engine, "shell" if options.shell else "pdb" if options.pdb else "run")
 
 
 def lock(project: Project, names: Sequence[str], check: bool) -> int:
@@ -203,7 +198,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("environment")
     command.add_argument("arguments", nargs="*", metavar="PYTEST_ARGUMENT")
     command = commands.add_parser("repro", help="run one cell again, in the image it ran in")
-    command.add_argument("target", metavar="CELL")
+    command.add_argument("target", metavar="CELL|BUNDLE")
+    command.add_argument("--folder", type=Path, default=Path(), help=argparse.SUPPRESS)  # where nox was called
+    command.add_argument("--bundle", nargs="?", const="", metavar="FILE", help="write all that it takes into one file")
+    command.add_argument("--checkout", action="store_true", help="replay a bundle with the sources of this checkout")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--shell", action="store_true", help="open a shell there, with the command to run shown")
     how.add_argument("--pdb", action="store_true", help="stop in the debugger where the cell fails")
@@ -238,7 +236,9 @@ def _dispatch(options: argparse.Namespace) -> int:
     project = Project(options.root.resolve())
     project.state.mkdir(exist_ok=True)
     if options.command == "repro":
-        return reproduce(project, options)
+        mode = "shell" if options.shell else "pdb" if options.pdb else "run"
+        asked = Request(options.target, mode, options.engine, options.bundle, options.checkout, options.folder)
+        return reproduce(project, asked)
     options.engine = options.engine or os.environ.get("CARRYOVER_ENGINE") or None
     if options.command == "run":
         return run(project, options.environment, options.engine, options.arguments)
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process is at its end: one Ctrl-C more changes nothing
         terminated = isinstance(error, _Terminated)
         word, status = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
-        return _fail(f"{word}: {_LEFT}", status)
+        return _fail(f"{word}: {_KEPT if options.command == 'run' else _LEFT}", status)
     except OSError as error:
         where = error.filename or options.root
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
