@@ -95,7 +95,7 @@ def ids(project: Project) -> dict[str, list[str]]:
     return found
 
 
-def snapshot(project: Project, destination: Path, only: Collection[str] = ()) -> dict[str, list[str]]:
+def snapshot(project: Project, destination: Path, only: Collection[str] | None = None) -> dict[str, list[str]]:
     """Verify every artifact, or `only` those KIND/ID, and put it at `destination`/KIND/ID; returns the ids by kind.
 
     Raises ArtifactMismatch.
@@ -103,7 +103,7 @@ def snapshot(project: Project, destination: Path, only: Collection[str] = ()) ->
     found: dict[str, list[str]] = {}
     with exclusive(project.state / "artifacts.lock"):
         for kind, name, folder in _folders(project):
-            if only and f"{kind}/{name}" not in only:
+            if only is not None and f"{kind}/{name}" not in only:
                 continue
             verify(folder)
             _copy(folder, destination / kind / name)

@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process is at its end: one Ctrl-C more changes nothing
         terminated = isinstance(error, _Terminated)
         word, status = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
-        return _fail(f"{word}: {_KEPT if options.command == 'run' else _LEFT}", status)
+        return _fail(f"{word}: {_LEFT if options.command == 'repro' else _KEPT}", status)
     except OSError as error:
         where = error.filename or options.root
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):

@@ -58,7 +58,7 @@ def _write(home: Project, request: Request, before: Record) -> int:
     head = bundle.write(home, before, path)
     telling, shown = Telling(), home.shown(path)
     telling.say(f"{shown}: {path.stat().st_size / 2**20:.1f} MiB, {len(head.files)} files")
-    telling.say(f"again, in any checkout: nox -s repro -- {shlex.quote(path.name)}")
+    telling.say(f"again, in any checkout: nox -s repro -- {shlex.quote(shown)}")
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from matrix import artifacts
+from matrix import artifacts, pairs
 from matrix.engine import Engine, Prepared
 from matrix.engine.process import recorder
 from matrix.environments import Environment
@@ -25,7 +25,17 @@ from matrix.errors import ArtifactMismatch, EngineUnavailable, WrongUsage
 from matrix.plan import Cell, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import Outcome, Record
-from matrix.run import Progress, Run, account_for_the_rest, follow, log_of, run_cells, run_folder, write_plan
+from matrix.run import (
+    Progress,
+    Run,
+    account_for_the_rest,
+    follow,
+    log_of,
+    readable,
+    run_cells,
+    run_folder,
+    write_plan,
+)
 from matrix.table import console, outcome_text, short
 
 _VERBOSE = ["-vv", "--tb=long", "--capture=no"]
@@ -72,9 +82,10 @@ def again(project: Project, before: Record, engine: Engine, mode: str = "run") -
     with run_folder(project, environment, engine) as folder:
         log = log_of(project, folder.name)
         run = Repeated(project, environment, engine, telling, folder.name, folder, log, engine.version())
-        run.records_file = "repro/results.jsonl"
+        run.records_file, run.publishes = "repro/results.jsonl", False
         there = _lay_out(project, before, folder)
         run.cells = [_cell(project, environment, before, there)]
+        _tell_of_the_matrix(run, before)
         run.prepared = replace(_prepare(run, before), environ=_ENVIRON)
         if mode == "shell":
             return _shell(run, run.prepared, there, before)
@@ -94,7 +105,9 @@ def _lay_out(project: Project, before: Record, folder: Path) -> dict[str, list[s
         if not (artifacts.folder_of(project, name) / artifacts.MANIFEST).is_file():
             where = project.shown(artifacts.folder_of(project, name))
             raise ArtifactMismatch(f"{name}, which the cell read, is gone from {where}: {_remedy(project, name)}")
-    there = artifacts.snapshot(project, folder / "in", only=before.inputs)
+    # A cell that did not come as far as being collected may have read anything.
+    wanted = list(before.inputs) or readable(project, load_checks(project.cells_file))
+    there = artifacts.snapshot(project, folder / "in", wanted)
     for name, then in before.inputs.items():
         now = artifacts.identity(folder / "in" / name)
         if now != then:
@@ -103,13 +116,29 @@ def _lay_out(project: Project, before: Record, folder: Path) -> dict[str, list[s
     return there
 
 
+def _tell_of_the_matrix(run: Run, before: Record) -> None:
+    """What the recorder has to know of a cell of the matrix, and its record says."""
+    if before.cell.startswith(f"{pairs.TEST}::"):
+        about: dict[str, str] = {
+            name: str(before.details[name]) for name in ("kind", "producer", "way") if name in before.details
+        }
+        role = "consume" if "way" in about else "produce"
+        cell = pairs.PlannedCell(
+            before.environment, before.cell, role, about["kind"], about.get("producer", ""), about.get("way", "")
+        )
+        run.about[before.cell] = about
+        run.told = pairs.told_to_recorder([cell], pairs.load_kinds(run.project.root / "tests/pairs/kinds.toml"))
+
+
 def _remedy(project: Project, name: str) -> str:
     producer = name.partition("/")[2].partition("-of-")[0]
     row = project.environments.get(producer)
     if producer == artifacts.COMMITTED:
         made = f"git checkout gives {project.shown(artifacts.folder_of(project, name))} back"
+    elif name.startswith("matrix-"):
+        made = f"`nox -s matrix -- --only producer={producer}` writes it"
     elif row:
-        made = f'nox -s "{row.session}({row.release})" writes it'
+        made = f'`nox -s "{row.session}({row.release})"` writes it'
     else:
         made = f"{producer} writes it"
     return f"{made}; if it then differs still, run the cell's own session anew and reproduce what that records"

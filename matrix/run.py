@@ -23,7 +23,7 @@ from matrix import artifacts
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
-from matrix.plan import Cell, load_checks, planned_cells
+from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results, missing
 from matrix.tools import exclusive, host, undisturbed
@@ -76,6 +76,7 @@ class Run:
     inputs: dict[str, list[str]] = field(default_factory=dict)  # the artifacts that each cell reads, KIND/NAME
     records_file: str = "results.jsonl"
     told: dict[str, Any] = field(default_factory=dict)  # what else plan.json says
+    publishes: bool = True  # whether what cells write becomes an artifact
     about: dict[str, dict[str, str]] = field(default_factory=dict)  # further details of a cell's record, known before
 
     @property
@@ -132,10 +133,7 @@ def run_environment(
         (folder / "out").mkdir()
         (folder / "in").mkdir()
         checks = load_checks(project.cells_file)
-        consumed = {check.consumes for check in checks}
-        here = artifacts.ids(project)
-        wanted = [f"{k}/{n}" for k, names in here.items() for n in names if k in consumed or n == artifacts.COMMITTED]
-        there = artifacts.snapshot(project, folder / "in", wanted)
+        there = artifacts.snapshot(project, folder / "in", readable(project, checks))
         run.cells = planned_cells(checks, environment, there)
         try:
             run.prepared = engine.prepare(environment, run.log, progress.say)
@@ -147,6 +145,13 @@ def run_environment(
                     run.record(cell.id, Outcome.NOT_RUN, str(error))
             raise
         return run
+
+
+def readable(project: Project, checks: Sequence[Check]) -> list[str]:
+    """The artifacts, as KIND/NAME, that cells of `checks` may read: of kinds they consume, or committed."""
+    kinds = {check.consumes for check in checks}
+    here = artifacts.ids(project)
+    return [f"{k}/{n}" for k, names in here.items() for n in names if k in kinds or n == artifacts.COMMITTED]
 
 
 @contextmanager
@@ -311,7 +316,7 @@ def _take(run: Run, event: dict[str, Any]) -> None:
         run.current = None
         details = event["details"]
         outcome = Outcome(event["outcome"])
-        if outcome is Outcome.PASSED and "artifact" in details:
+        if outcome is Outcome.PASSED and "artifact" in details and run.publishes:
             _publish(run, details["artifact"], event)
         run.record(
             event["cell"], outcome, event["reason"], event["seconds"], details=details, versions=event["versions"]
