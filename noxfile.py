@@ -139,6 +139,24 @@ def lock(session):
     _matrix(session, "lock", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def images(session):
+    """Build the images that are missing, all or the releases, sessions or tags named after --, several at a time."""
+    _matrix(session, "images", *session.posargs)
+
+
+@nox.session(name="image-report", venv_backend="none")
+def image_report(session):
+    """The size of each layer of the images, and what they share."""
+    _matrix(session, "image-report", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def clean(session):
+    """Free disk: what is not needed, then the least recently used beyond CARRYOVER_DISK_GB; -- --dry-run shows it."""
+    _matrix(session, "clean", *session.posargs)
+
+
 @nox.session(name="base-images", venv_backend="none")
 def base_images(session):
     """Build stand-ins for the official Python images, all or the versions named after --, where none can be pulled."""

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, locks, sweep
+from matrix import artifacts, bases, image_builds, locks, sweep
+from matrix.clean import clean
 from matrix.engine import NAMES, Containers, choose
 from matrix.environments import Environment
 from matrix.errors import (
@@ -26,6 +27,7 @@ from matrix.errors import (
     DiskFull,
     EngineUnavailable,
 )
+from matrix.image_report import image_report
 from matrix.pair_run import end_with_the_parent, run_part
 from matrix.project import Project
 from matrix.replay import Request, reproduce
@@ -210,6 +212,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("environments", nargs="*")
     command = commands.add_parser("up-to-date", help="say which of these environments, or of all, are built")
     command.add_argument("environments", nargs="*")
+    command = commands.add_parser("images", help="build or check the images of these environments, sessions or tags")
+    command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
+    command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
+    commands.add_parser("build", help="build one environment").add_argument("environment")
+    command = commands.add_parser("clean", help="free disk, within CARRYOVER_DISK_GB")
+    command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    command = commands.add_parser("image-report", help="the size of each layer, and what images share")
+    command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
+    command.add_argument("--record", action="store_true", help="put the sizes into docker/sizes.toml")
     commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
     command = commands.add_parser("matrix", help="every producer's files in every consumer")
     command.add_argument(
@@ -246,6 +257,14 @@ def _dispatch(options: argparse.Namespace) -> int:
         return lock(project, options.environments, options.check)
     if options.command == "up-to-date":
         return images_up_to_date(project, options.environments, options.engine)
+    if options.command == "images":
+        return image_builds.build_images(project, options.words, options.check, options.engine)
+    if options.command == "build":
+        return image_builds.build_one(project, options.environment, options.engine)
+    if options.command == "clean":
+        return clean(project, options.engine, options.dry_run)
+    if options.command == "image-report":
+        return image_report(project, options.words, options.record, options.engine)
     if options.command == "base-images":
         return base_images(project, options.pythons, options.engine)
     if options.command == "report":

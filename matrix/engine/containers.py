@@ -20,7 +20,7 @@ from typing import IO
 
 import tenacity
 
-from matrix import images, locks
+from matrix import disk, images, locks
 from matrix.engine.gpu import gpu_here
 from matrix.engine.process import (
     ENVIRON,
@@ -33,6 +33,7 @@ from matrix.engine.process import (
     run_build,
     spawn,
 )
+from matrix.engine.storage import Storage
 from matrix.environments import Environment
 from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
@@ -40,7 +41,7 @@ from matrix.project import Project
 from matrix.tools import exclusive, undisturbed, user_cache
 
 
-class Containers:
+class Containers(Storage):
     """docker or podman: an image an environment, a container a run."""
 
     def __init__(self, project: Project, name: str) -> None:
@@ -96,10 +97,13 @@ class Containers:
                 return Base(reference, here[reference], kind)
         return None
 
-    def up_to_date(self, environment: Environment) -> Prepared | None:
-        """The image of `environment`, if it is there for the lock, the Dockerfile and the base as they are now."""
+    def up_to_date(self, environment: Environment, here: dict[str, str] | None = None) -> Prepared | None:
+        """The image of `environment`, if it is there for the lock, the Dockerfile and the base as they are now.
+
+        `here` is what `images` has just said, for who asks about many environments.
+        """
         locks.check_lock(self.project.lock(environment), environment)
-        here = self.images()
+        here = self.images() if here is None else here
         base = self._base(environment, here)
         if base is None:
             return None
@@ -119,6 +123,7 @@ class Containers:
         """
         found = self.up_to_date(environment)
         if found:
+            disk.touch(found.image)
             return found
         with exclusive(self.project.state / f"{self.name}-{environment.id}.lock"):
             found = self.up_to_date(environment)  # another process may have built it meanwhile
@@ -126,8 +131,10 @@ class Containers:
                 return found
             base = self._base(environment, self.images()) or self._pull(environment, say)
             tag = images.tag(self.project, environment, base)
+            disk.require(disk.needed(self.project, environment), environment.id, self.folder())
             say(f"building {tag} on {base.kind} {base.reference} (log: {self.project.shown(log)})")
             self._build(environment, base, tag, log)
+            disk.touch(tag)
             return Prepared(environment, tag, self.images()[tag], str(base))
 
     def _pull(self, environment: Environment, say: Say) -> Base:

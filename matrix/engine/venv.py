@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from matrix import images, interpreters, locks
+from matrix import disk, images, interpreters, locks
 from matrix.engine.process import (
     ENVIRON,
     Command,
@@ -70,6 +70,8 @@ class VirtualEnvironments:
         folder = self._folder(environment, interpreter)
         with exclusive(self.project.state / f"venv-{environment.id}.lock"):
             if not folder.exists():
+                need = disk.needed(self.project, environment)
+                disk.require(need, environment.id, folder.parent.resolve())
                 say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
                 partial = folder.with_name(folder.name + ".partial")
                 shutil.rmtree(partial, ignore_errors=True)
@@ -78,6 +80,7 @@ class VirtualEnvironments:
                     partial.rename(folder)
                 finally:
                     shutil.rmtree(partial, ignore_errors=True)
+        disk.touch(str(folder))
         return self._prepared(environment, interpreter)
 
     def _make(self, environment: Environment, interpreter: Path, folder: Path, log: Path) -> None:
