@@ -87,6 +87,35 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"nox -s repro -- {shlex.quote(self.name)}"
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """Steps per second of one way of writing the training, and their ratio to the reference: least, median, most."""
+
+    release: str
+    mode: str
+    batch: int
+    steps_per_second: dict[str, float]
+    ratio: dict[str, float]
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A way of writing the training that a release does not have, and why."""
+
+    release: str
+    mode: str
+    reason: str
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """reports/bench-steps.json, as the bench writes it; `reference` has a release and a mode."""
+
+    reference: dict[str, str]
+    rows: list[Rate]
+    unsupported: list[Missing]
+    host: dict[str, str]
+    threads: int
+    rounds: int
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """report.json: the cells in the plan's order, then those of the environments' own checks."""
 
@@ -103,7 +132,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: list[str] = []
     against: str = ""
     changes: list[Change] = []
-    steps: list[dict[str, str | int | float]] = []
+    steps: Steps | None = None
 
     def counts(self) -> dict[str, int]:
         """{id of a state: how many cells}, worst first, without those that no cell is in."""
@@ -198,7 +227,7 @@ def make_report(
     made: str,
     ledger: Sequence[Entry] = (),
     notes: Sequence[str] = (),
-    steps: Sequence[dict[str, str | int | float]] = (),
+    steps: Steps | None = None,
 ) -> Report:
     """The report of `plan` (None where no matrix was run) and of the environments' own `checks`.
 
@@ -224,5 +253,5 @@ def make_report(
         contexts=contexts.all,
         causes=_causes(cells, ledger),
         notes=[*notes, *(left if latest else [])],
-        steps=list(steps),
+        steps=steps,
     )

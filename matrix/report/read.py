@@ -11,7 +11,7 @@ import msgspec
 from matrix import pairs
 from matrix.errors import NotAReport, NothingToReport
 from matrix.pairs import MatrixPlan
-from matrix.report.model import VERSION, Report
+from matrix.report.model import VERSION, Report, Steps
 from matrix.results import Record
 
 T = TypeVar("T", MatrixPlan, Report)
@@ -60,11 +60,13 @@ def read_records(path: Path, shown: str) -> tuple[list[Record], list[str]]:
     return [], []
 
 
-def read_steps(path: Path) -> list[dict[str, str | int | float]]:
-    """Steps per second by mode and release, where the bench has measured them: else nothing."""
+def read_steps(path: Path) -> Steps | None:
+    """Steps per second by mode and release, where the bench has measured them. Raises NotAReport."""
     with contextlib.suppress(FileNotFoundError):
         try:
-            return msgspec.json.decode(path.read_bytes(), type=list[dict[str, str | int | float]])
+            return msgspec.json.decode(path.read_bytes(), type=Steps)
         except msgspec.DecodeError as error:
-            raise NotAReport(f"{path} is cut or of another version ({error}): run the bench again") from error
-    return []
+            raise NotAReport(
+                f'{path} is cut or of another version ({error}): run nox -s "bench(steps)" again'
+            ) from error
+    return None

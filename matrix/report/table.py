@@ -55,7 +55,7 @@ def _signs(counts: Counter[str]) -> str:
 
 
 def _kinds(report: Report) -> Table:
-    table = Table(title="cells that read, by format and way", title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
     table.add_column("written")
     for way in report.ways:
         table.add_column(way)
@@ -66,7 +66,7 @@ def _kinds(report: Report) -> Table:
 
 
 def _environments(report: Report) -> Table:
-    table = Table(title="the environments' own cells", title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
     table.add_column("environment")
     table.add_column("cells")
     counts: dict[str, Counter[str]] = {}
@@ -79,7 +79,7 @@ def _environments(report: Report) -> Table:
 
 
 def _causes(report: Report) -> Table:
-    table = Table(title="known causes", title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
     table.add_column("cells", justify="right")
     table.add_column("cause")
     table.add_column("what to do instead")
@@ -92,12 +92,13 @@ def _causes(report: Report) -> Table:
 def _print_changes(report: Report, out: Console) -> None:
     counts = Counter(change.what for change in report.changes)
     summed = ", ".join(f"{count:,} × {what}" for what, count in counts.items()) or "nothing"
-    out.print(f"\nchanged since the report of {escape(report.against)}: {summed}")
+    out.print(f"changed since the report of {escape(report.against)}: {summed}")
     for change in report.changes[:_MOST]:
         before, after = (BY_ID[state].title if state else "not there" for state in (change.before, change.after))
         reason = f"  {escape(change.reason)}" if change.reason else ""
         out.print(f"  {change.what}: {escape(change.name)}: {before} → {after}{reason}")
     _print_rest(len(report.changes), out)
+    out.print()
 
 
 def _print_rest(count: int, out: Console) -> None:
@@ -107,7 +108,6 @@ def _print_rest(count: int, out: Console) -> None:
 
 def _print_bad(report: Report, out: Console) -> None:
     bad = report.bad()
-    out.print()
     for cell in bad[:_MOST]:
         reason = f"  {escape(cell.reason[:_LONG])}{'…' if cell.reason[_LONG:] else ''}" if cell.reason else ""
         out.print(f"[bold red]{cell.state.sign} {cell.state.title}[/]  {escape(cell.name)}{reason}")
@@ -115,15 +115,21 @@ def _print_bad(report: Report, out: Console) -> None:
     _print_rest(len(bad), out)
 
 
+def _print_table(title: str, table: Table, out: Console) -> None:
+    out.print(f"[bold]{title}[/]")
+    out.print(table, soft_wrap=False)
+    out.print()
+
+
 def print_report(report: Report, out: Console) -> None:
     """Tables first, then what changed, then what is bad, the worst of it first, and the verdict at the end."""
     roles = {cell.role for cell in report.cells}
     if "consume" in roles:
-        out.print(_kinds(report), soft_wrap=False)
+        _print_table("Cells that read, by format and way", _kinds(report), out)
     if "check" in roles:
-        out.print(_environments(report), soft_wrap=False)
+        _print_table("The environments' own cells", _environments(report), out)
     if report.causes:
-        out.print(_causes(report), soft_wrap=False)
+        _print_table("Known causes", _causes(report), out)
     for note in report.notes:
         out.print(f"[yellow]note:[/] {escape(note)}")
     if report.against:

@@ -7,7 +7,7 @@ import pytest
 
 from matrix.ledger import Judged
 from matrix.report.changes import changes
-from matrix.report.model import make_report
+from matrix.report.model import Missing, Rate, Steps, make_report
 from matrix.report.states import STATES
 from matrix.results import Outcome
 from tests.page import sample
@@ -182,3 +182,23 @@ def test_a_report_of_environments_alone_has_its_table(show):
     assert not tab.locator("#matrix").is_visible()
     tab.locator("#environments td[data-cell]").first.click()
     assert "nox -s repro" in tab.locator("#command").inner_text()
+
+
+def test_steps_per_second_stand_by_mode_and_release_and_what_is_unsupported_says_why(show):
+    def rate(release, mode, median):
+        return Rate(release, mode, 128, {"median": median, "min": 1, "max": 9999}, {"median": median / 800})
+
+    steps = Steps(
+        reference={"release": "1.15", "mode": "static_graph"},
+        rows=[rate("1.15", "static_graph", 800.0), rate("2.21", "eager", 200.0)],
+        unsupported=[Missing("2.21", "static_graph", "tf.layers is gone")],
+        host={"processor": "one of some kind"},
+        threads=1,
+        rounds=7,
+    )
+    tab = show(msgspec.structs.replace(sample.report(), steps=steps))
+    boxes = tab.locator("#steps tbody td")
+    assert [text.split()[0] for text in boxes.all_inner_texts()] == ["800", "–", "–", "200"]
+    assert boxes.nth(1).get_attribute("title") == "tf.layers is gone"
+    assert "0.25" in boxes.nth(3).inner_text()
+    assert "static graph of 1.15" in tab.locator("#steps-lead").inner_text()

@@ -183,36 +183,46 @@ function buildEnvironments() {
   find("environments").hidden = false;
 }
 
-function buildSteps() {
-  const steps = report.steps ?? [];
-  if (!steps.length) return;
-  const names = [...new Set(steps.map((row) => row.environment))];
-  const modes = [...new Set(steps.map((row) => row.mode))];
-  const rate = new Map(steps.map((row) => [`${row.environment} ${row.mode}`, row.steps_per_second]));
-  const head = make(
-    "tr",
-    {},
-    make("th", { scope: "col" }, "mode"),
-    ...names.map((name) => make("th", { scope: "col", title: name }, label(name))),
-  );
-  const body = modes.map((mode) =>
+// Steps per second of every mode (a row) in every release (a column), with a bar of how they compare, for one batch size.
+function stepsTable(batch) {
+  const { rows, unsupported } = report.steps;
+  const here = rows.filter((row) => row.batch === batch);
+  const most = Math.max(...here.map((row) => row.steps_per_second.median));
+  const releases = [...new Set(here.map((row) => row.release))];
+  const at = new Map(here.map((row) => [`${row.release} ${row.mode}`, row]));
+  const why = new Map(unsupported.map((row) => [`${row.release} ${row.mode}`, row.reason]));
+  const box = (release, mode) => {
+    const row = at.get(`${release} ${mode}`);
+    if (!row) return make("td", { class: "lead", title: why.get(`${release} ${mode}`) }, "–");
+    const bar = make("i");
+    bar.style.inlineSize = `${(100 * row.steps_per_second.median) / most}%`;
+    const rate = row.steps_per_second.median.toLocaleString("en", { maximumSignificantDigits: 3 });
+    return make("td", {}, rate, make("small", {}, `× ${row.ratio.median.toFixed(2)}`), make("span", {}, bar));
+  };
+  const names = releases.map((release) => make("th", { scope: "col" }, release));
+  const body = [...new Set(here.map((row) => row.mode))].map((mode) =>
     make(
       "tr",
       {},
-      make("th", { scope: "row" }, mode),
-      ...names.map((name) =>
-        make(
-          "td",
-          {},
-          rate.has(`${name} ${mode}`)
-            ? Number(rate.get(`${name} ${mode}`)).toLocaleString("en", { maximumSignificantDigits: 3 })
-            : "",
-        ),
-      ),
+      make("th", { scope: "row" }, mode.replaceAll("_", " ")),
+      ...releases.map((release) => box(release, mode)),
     ),
   );
-  find("steps-table").replaceChildren(
-    make("table", { class: "steps" }, make("thead", {}, head), make("tbody", {}, ...body)),
+  return make(
+    "table",
+    { class: "steps" },
+    make("caption", {}, `batches of ${batch.toLocaleString("en")}`),
+    make("thead", {}, make("tr", {}, make("th", {}, ""), ...names)),
+    make("tbody", {}, ...body),
   );
+}
+
+function buildSteps() {
+  const { steps } = report;
+  if (!steps) return;
+  const of = `${steps.reference.mode.replaceAll("_", " ")} of ${steps.reference.release}`;
+  find("steps-lead").textContent =
+    `Medians of ${many(steps.rounds, "round")} side by side on ${many(steps.threads, "thread")} (${steps.host.processor}), and how many times the rate of the ${of}.`;
+  find("steps-table").replaceChildren(...[...new Set(steps.rows.map((row) => row.batch))].map(stepsTable));
   find("steps").hidden = false;
 }
