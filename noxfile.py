@@ -169,6 +169,13 @@ def fixtures(session):
     _matrix(session, "fixtures")
 
 
+@nox.session(venv_backend="none")
+def golden(session):
+    """Run a checkpoint's graph in an environment, for `checkpoints verify`: GRAPH --output OP --to FILE."""
+    with session.chdir(session.invoked_from):
+        _matrix(session, "golden", *session.posargs)
+
+
 @nox.session(python=PYTHON, reuse_venv=True)
 def tests(session):
     """The tests of the project itself: without TensorFlow, on every engine that works here."""

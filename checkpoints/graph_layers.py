@@ -17,8 +17,8 @@ def layer_tensors(
     between `inputs` and `outputs` counts, so of a network that is built twice the right one is taken. A scope in which
     other layers' variables are used as well is no layer's own, and where several tensors are last, neither is taken.
     """
-    before = _reached([tensor.op for tensor in outputs], _sources)
-    flow = before & _reached([tensor.op for tensor in inputs], _consumers)
+    before = reached([tensor.op for tensor in outputs], sources)
+    flow = before & reached([tensor.op for tensor in inputs], consumers)
     scopes = {}
     for name, layer in layers.items():
         scope = _scope(graph, layer["variables"], flow, before)
@@ -33,15 +33,17 @@ def layer_tensors(
     return found
 
 
-def _sources(op: Any) -> list[Any]:
+def sources(op: Any) -> list[Any]:
+    """The operations that `op` depends on."""
     return [tensor.op for tensor in op.inputs] + list(op.control_inputs)
 
 
-def _consumers(op: Any) -> list[Any]:
+def consumers(op: Any) -> list[Any]:
+    """The operations that take what `op` yields."""
     return [consumer for tensor in op.outputs for consumer in tensor.consumers()]
 
 
-def _reached(start: Iterable[Any], step: Any) -> set[Any]:
+def reached(start: Iterable[Any], step: Any) -> set[Any]:
     """`start` and all that `step` leads to from there."""
     pending = list(start)
     seen = set(pending)
@@ -90,9 +92,9 @@ def _users(variable: Any, flow: set[Any], before: set[Any]) -> list[str]:
     """The operations between inputs and outputs that `variable` enters, behind those that only read it."""
 
     def step(op: Any) -> list[Any]:
-        return [] if op in flow else [consumer for consumer in _consumers(op) if consumer in before]
+        return [] if op in flow else [consumer for consumer in consumers(op) if consumer in before]
 
-    return [op.name for op in _reached([variable], step) if op in flow]
+    return [op.name for op in reached([variable], step) if op in flow]
 
 
 def _last(graph: Any, flow: set[Any], scope: str, shape: Sequence[int | None]) -> Any:
@@ -107,5 +109,5 @@ def _last(graph: Any, flow: set[Any], scope: str, shape: Sequence[int | None]) -
         and op.outputs[0].shape.is_compatible_with(list(shape))
         and graph.is_fetchable(op.outputs[0])
     }
-    ends -= _reached([source for op in ends for source in _sources(op)], _sources)
+    ends -= reached([source for op in ends for source in sources(op)], sources)
     return next(iter(ends)).outputs[0] if len(ends) == 1 else None

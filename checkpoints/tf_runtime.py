@@ -10,12 +10,11 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from .errors import CheckpointError
-from .graph_layers import layer_tensors
+from .errors import ArgumentError, CheckpointError
+from .graph_layers import consumers, layer_tensors, reached, sources
 
 _HINT = (
-    ": let verify use one that has it with --python PATH, such as .carryover/venvs/*/bin/python, "
-    "which nox -s cpu-tf1 -- --engine venv leaves"
+    ": use a Python that has it, or an environment of the checkout: nox -s golden -- GRAPH --output OP --to FILE.npz"
 )
 
 
@@ -29,7 +28,11 @@ def _tensorflow(why: str, hint: str = "") -> Any:
 
 
 def run_graph(
-    path: str, outputs: Sequence[str] = (), layers: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0
+    path: str,
+    outputs: Sequence[str] = (),
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
+    feeds: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Golden arrays made by running the graph at `path` on random inputs of a fixed `seed`: inputs_* and outputs_*.
 
@@ -37,7 +40,8 @@ def run_graph(
     frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. One given
     as `KEY=operation` belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown
     dimensions of inputs are 2; integers are 0 or 1. A single boolean is a switch such as `is_training`: it is false,
-    and no input. `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
+    and no input. `feeds` gives the values of tensors that are no inputs either, such as `keep_prob`; one number fills
+    any shape. `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
     Raises CheckpointError that says what is missing.
     """
     v1 = _tensorflow("running a graph", _HINT).compat.v1
@@ -51,17 +55,19 @@ def run_graph(
             found = [(_key(name), _plain(name), _tensor(graph, name, path)) for name in outputs]
         if not found:
             raise CheckpointError(f"{path}: name the outputs to compare; candidates: {_ends(graph)}")
-        feeds = _Feeds(seed)
+        fed = _Feeds(seed)
+        for name, value in (feeds or {}).items():
+            fed.fix(_tensor(graph, name, path), value)
         for key, _, tensor in found:
-            feeds.add(key, _inputs([tensor]))
+            fed.add(key, _inputs([tensor]))
         wanted = {f"outputs_{key}{name}": tensor for key, name, tensor in found}
-        for name, tensor in layer_tensors(graph, feeds.values, list(wanted.values()), layers or {}).items():
+        for name, tensor in layer_tensors(graph, fed.inputs, list(wanted.values()), layers or {}).items():
             wanted["layers_" + name] = tensor
         try:
-            values = session.run(wanted, feeds.values)
-        except v1.errors.OpError as error:
+            values = session.run(wanted, fed.values)
+        except (ValueError, v1.errors.OpError) as error:
             raise CheckpointError(f"{path}: its graph does not run: {str(error).splitlines()[0]}") from None
-    return {**feeds.named, **{name: np.asarray(value) for name, value in values.items()}}
+    return {**fed.named, **{name: np.asarray(value) for name, value in values.items()}}
 
 
 class _Feeds:
@@ -74,7 +80,20 @@ class _Feeds:
         self._seed = seed
         self._made: dict[str, np.ndarray[Any, Any]] = {}
         self.values: dict[Any, np.ndarray[Any, Any]] = {}
+        self.inputs: list[Any] = []
         self.named: dict[str, np.ndarray[Any, Any]] = {}
+
+    def fix(self, tensor: Any, value: Any) -> None:
+        """Gives `tensor` a value of the user's, which makes it no input."""
+        dtype = tensor.dtype.as_numpy_dtype
+        try:
+            array = np.asarray(value, dtype)
+            shape = _shape(tensor)
+            # One number fills any shape; a list has its own.
+            self.values[tensor] = np.full(shape, array, dtype) if shape and not array.ndim else array
+        except (ValueError, TypeError) as error:
+            raise ArgumentError(f"--feed {tensor.op.name}={value}: {error}") from None
+        self._made[tensor.op.name] = np.zeros(())
 
     def add(self, key: str, placeholders: Sequence[Any]) -> None:
         """Makes values for those of `placeholders` that have none yet."""
@@ -82,6 +101,7 @@ class _Feeds:
             name = tensor.op.name
             if name not in self._made:
                 self._made[name] = self.values[tensor] = _random(tensor, self._seed + len(self._made))
+                self.inputs.append(tensor)
             if self._made[name].ndim:
                 self.named[f"inputs_{key}{name.replace('/', '.')}"] = self._made[name]
 
@@ -122,15 +142,32 @@ def _tensor(graph: Any, name: str, path: str) -> Any:
 
 
 def _ends(graph: Any) -> str:
-    """The operations that nothing consumes and that yield floating-point numbers: likely outputs."""
+    """Likely outputs: what depends on a placeholder and nothing of the same outermost scope goes on with.
+
+    Those of scopes with variables come first, and of each the last that were added: nearest to the end of a network.
+    """
+    operations = graph.get_operations()
+    flow = reached([op for op in operations if op.type.startswith("Placeholder")], consumers)
+    networks = {_outermost(op) for op in operations if op.type in ("Variable", "VariableV2", "VarHandleOp")}
     ends = [
-        op.name
-        for op in graph.get_operations()
-        if op.outputs and op.inputs and op.outputs[0].dtype.is_floating and not _is_read(op) and not _is_training(op)
+        op
+        for op in operations
+        if op in flow
+        and op.inputs
+        and op.outputs
+        and op.outputs[0].dtype.is_floating
+        and op.outputs[0].shape.ndims != 0
+        and not _is_training(op)
+        and all(_is_training(user) or _outermost(user) != _outermost(op) for user in op.outputs[0].consumers())
     ]
-    # The last that were added are those nearest to the end of a network.
-    ends.reverse()
-    return ", ".join(ends[:8]) + (", ..." if len(ends) > 8 else "")
+    ends.sort(key=lambda op: bool(_outermost(op)) and _outermost(op) in networks)
+    names = [op.name for op in reversed(ends)]
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
+def _outermost(op: Any) -> str:
+    """The first component of the name, if it is a scope."""
+    return str(op.name.rpartition("/")[0].partition("/")[0])
 
 
 def _is_training(op: Any) -> bool:
@@ -139,40 +176,32 @@ def _is_training(op: Any) -> bool:
     return bool(op.type.startswith(kinds) or op.name.startswith(scopes) or op.name.endswith("/read"))
 
 
-def _is_read(op: Any) -> bool:
-    """Whether the network goes on behind the operation."""
-    return any(not _is_training(consumer) for consumer in op.outputs[0].consumers())
-
-
 def _inputs(fetches: Any) -> list[Any]:
     """The placeholders that `fetches` depend on, by name."""
-    pending = [tensor.op for tensor in fetches]
-    seen = set(pending)
-    found = {}
-    while pending:
-        op = pending.pop()
-        if op.type == "Placeholder":
-            found[op.name] = op.outputs[0]
-        for source in [tensor.op for tensor in op.inputs] + list(op.control_inputs):
-            if source not in seen:
-                seen.add(source)
-                pending.append(source)
+    found = {op.name: op.outputs[0] for op in reached([t.op for t in fetches], sources) if op.type == "Placeholder"}
     return [found[name] for name in sorted(found)]
 
 
 def _random(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
-    rank = tensor.shape.rank if hasattr(tensor.shape, "rank") else tensor.shape.ndims
-    if rank is None:
-        raise CheckpointError(f"the input {tensor.op.name} may have any shape; make golden inputs yourself")
-    if rank == 0:
+    name = tensor.op.name
+    shape = _shape(tensor)
+    if shape is None:
+        raise CheckpointError(f"the input {name} may have any shape; give it with --feed {name}=[[...]]")
+    if not shape:
         if tensor.dtype.name != "bool":
-            raise CheckpointError(f"the graph wants a number for {tensor.op.name}; make golden inputs yourself")
+            raise CheckpointError(f"the graph wants a number for {name}; give it with --feed {name}=1.0")
         return np.zeros((), bool)
-    shape = [2 if extent is None else int(extent) for extent in tensor.shape.as_list()]
     random = np.random.RandomState(seed)
     if tensor.dtype.is_floating:
         return random.standard_normal(shape).astype(tensor.dtype.as_numpy_dtype)
     return random.randint(0, 2, shape).astype(tensor.dtype.as_numpy_dtype)
+
+
+def _shape(tensor: Any) -> list[int] | None:
+    """The shape of `tensor`, its unknown dimensions 2; None if their number is unknown too."""
+    if tensor.shape.ndims is None:
+        return None
+    return [2 if extent is None else int(extent) for extent in tensor.shape.as_list()]
 
 
 def write_objects(model: Any, path: str, overwrite: bool = False) -> None:

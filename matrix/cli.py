@@ -27,6 +27,7 @@ from matrix.errors import (
     DiskFull,
     EngineUnavailable,
 )
+from matrix.golden import make_golden
 from matrix.image_report import image_report
 from matrix.pair_run import end_with_the_parent, run_part
 from matrix.project import Project
@@ -236,6 +237,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("stage", choices=["write", "read"])
     command.add_argument("environment")
     command.add_argument("--since", default="")
+    command = commands.add_parser("golden", help="run the graph of a checkpoint and keep what it computes")
+    command.add_argument("graph", help="a prefix with a .meta, the folder of a SavedModel, or a frozen .pb")
+    command.add_argument("--to", required=True, metavar="FILE", help="the .npz to write")
+    command.add_argument(
+        "--environment", metavar="ID", help="default: for a .meta the oldest of the CPU's, else the newest"
+    )
+    command.add_argument("--layers", type=Path, metavar="FILE", help="as checkpoints verify writes it")
+    for name in ("output", "feed"):
+        command.add_argument(f"--{name}", action="append", default=[], help="as in python -m checkpoints golden")
     commands.add_parser("fixtures", help="make the committed artifacts again")
     command = commands.add_parser("report", help="write the report of what was run to reports/")
     command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
@@ -273,6 +283,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return matrix(project, options.only, options.fresh, options.engine)
     if options.command == "pairs":
         return matrix_part(project, options.environment, options.stage, options.since, options.engine)
+    if options.command == "golden":
+        return make_golden(project, options)
     return fixtures(project, options.engine)
 
 

@@ -115,5 +115,11 @@ class Busy(CarryoverError):
     status = 18
 
 
+class GoldenFailed(CarryoverError):
+    """A graph did not run in an environment: no golden arrays."""
+
+    status = 19
+
+
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
 TERMINATED = 143  # and by SIGTERM

@@ -21,6 +21,7 @@ import msgspec
 
 from matrix import artifacts
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
+from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
 from matrix.plan import Cell, Check, load_checks, planned_cells
@@ -249,7 +250,8 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     with run.log.open("ab") as output:
         try:
             with undisturbed():  # so that what was started is known, and ended
-                running = run.engine.start(run.prepared, run.folder, arguments, output)
+                words = recorder(run.engine.inside(run.folder)["out"], arguments)
+                running = run.engine.start(run.prepared, run.folder, words, output)
             while True:
                 status = running.process.poll()
                 place = follow(run, events, place)
@@ -258,17 +260,17 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
                 if not killed and time.monotonic() - run.heard > run.project.limits.cell_seconds:
                     killed = True
-                    _end(run, running)
+                    end(run.engine, running)
                 time.sleep(_POLL_SECONDS)
         finally:
             if running:
                 with undisturbed():
-                    _end(run, running)
+                    end(run.engine, running)
                     with suppress(OSError):  # a full disk, which has been told already
                         follow(run, events, place)  # what had finished, whatever ended this
 
 
-def _end(run: Run, running: Running) -> None:
+def end(engine: Engine, running: Running) -> None:
     """End the process and remove its container."""
     with undisturbed():
         alive = running.process.poll() is None
@@ -276,7 +278,7 @@ def _end(run: Run, running: Running) -> None:
         if running.process.stdin:
             running.process.stdin.close()
         if alive:
-            run.engine.remove(running.name)
+            engine.remove(running.name)
 
 
 def follow(run: Run, events: Path, place: int) -> int:

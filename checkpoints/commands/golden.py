@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
+from .common import add_graph_arguments, parse_feeds
 
 if TYPE_CHECKING:
     import argparse
@@ -22,13 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.add_argument("graph", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
     parser.add_argument("--to", metavar="FILE", required=True, help="the .npz to write")
-    parser.add_argument(
-        "--output",
-        action="append",
-        default=[],
-        metavar="[KEY=]OP",
-        help="an operation of the graph; may be repeated; KEY is that of a model among several",
-    )
+    add_graph_arguments(parser)
     parser.add_argument("--layers", metavar="FILE", help="the layers to add, as verify writes them (.json)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
@@ -43,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.to.endswith(".npz"):
         raise ArgumentError(f"--to {options.to}: must end in .npz")
-    arrays = run_graph(options.graph, options.output, _layers(options))
+    arrays = run_graph(options.graph, options.output, _layers(options), parse_feeds(options.feed))
     infos = {n: TensorInfo(n, dtypes.name_of(a.dtype) or "string", a.shape, a.nbytes) for n, a in arrays.items()}
     write_npz(options.to, Source(infos, arrays.__getitem__), options.overwrite)
     if options.json:

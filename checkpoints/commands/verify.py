@@ -1,9 +1,9 @@
 """Load a checkpoint into a model and compare what the model computes with golden outputs.
 
 The golden file is a .npz with arrays inputs_NAME and outputs_NAME. For a dictionary of models, NAME is the model's key;
-for one model, inputs are taken in the order of their names, and outputs compared in that of theirs. With --graph, the
-golden arrays are made by running the graph that came with the checkpoint, in the TensorFlow that is installed or in
-that of another interpreter (--python).
+for one model, inputs are taken in the order of their names, and outputs compared in that of theirs. Without --golden,
+the arrays are made by running the graph that came with the checkpoint (or --graph): in this Python's TensorFlow, else
+in that of --python or $CARRYOVER_TENSORFLOW_PYTHON, else in a virtual environment or container of the checkout.
 
 The first layer that differs is named where there are golden values for layers: the layers_LAYER (layers_KEY_LAYER) of
 the file, or of a graph the last tensor of the scope that uses the layer's variables.
@@ -11,16 +11,20 @@ the file, or of a graph the last tensor of the scope that uses the layer's varia
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from ..elsewhere import find_way, golden_elsewhere
 from ..errors import ArgumentError, CheckpointError
 from ..open import open_checkpoint
 from ..tables import align, terminal_width
-from .common import add_plan_arguments, build_models, plan_for
+from .common import add_graph_arguments, add_plan_arguments, build_models, parse_feeds, plan_for
 
 if TYPE_CHECKING:
     import argparse
 
+    from ..checkpoint import Checkpoint
     from ..layer_outputs import Layers, Watched
 
 EXAMPLE = """examples that need TensorFlow:
@@ -36,13 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_arguments(parser, required=True)
     parser.add_argument("--golden", metavar="FILE", help="inputs_*, outputs_* and, if there are any, layers_* (.npz)")
     parser.add_argument("--graph", metavar="PATH", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
-    parser.add_argument(
-        "--output",
-        action="append",
-        default=[],
-        metavar="[KEY=]OP",
-        help="an operation of that graph, of the model KEY if there are several; may be repeated",
-    )
+    add_graph_arguments(parser)
     parser.add_argument("--python", metavar="PATH", help="a Python with TensorFlow, to run the graph in")
     parser.add_argument("--atol", type=float, default=1e-5, help="largest absolute error that passes (1e-5)")
     parser.add_argument("--rtol", type=float, default=1e-5, help="largest error relative to the output (1e-5)")
@@ -54,15 +52,15 @@ def run(options: argparse.Namespace) -> int:
     from ..layer_outputs import requests, watch
     from ..transfer import load
 
-    if bool(options.golden) == bool(options.graph):
-        raise ArgumentError("verify: give golden arrays with --golden, or a graph to make them with --graph")
-    if options.python and not options.graph:
-        raise ArgumentError("verify: --python runs a graph: name it with --graph")
+    if options.golden and (options.graph or options.python or options.output or options.feed):
+        raise ArgumentError("verify: --golden gives the arrays, which --graph, --python, --output, --feed would make")
+    parse_feeds(options.feed)
     models = build_models(options.model)
     variables = model_variables(models)
     with open_checkpoint(options.path) as checkpoint:
         plan = plan_for(checkpoint, variables, options)
         load(plan, checkpoint, variables)
+        options.graph = options.graph or (None if options.golden else _graph_beside(checkpoint, options.path))
     watched = {key: watch(key, model, variables) for key, model in models.items()}
     arrays = _golden(options, requests([layer for layers in watched.values() for layer in layers], plan))
     results, layers = _results(models, watched, arrays, options)
@@ -82,52 +80,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _golden(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
-    if options.python:
-        return _golden_elsewhere(options, layers)
-    if options.graph:
+    if options.golden:
+        with open_checkpoint(options.golden) as golden:
+            return {name: golden.read(name) for name in golden.tensors}
+    way = find_way(options.python)
+    if way is None:
         from ..tf_runtime import run_graph
 
-        return run_graph(options.graph, options.output, layers)
-    return _read(options.golden)
+        return run_graph(options.graph, options.output, layers, parse_feeds(options.feed))
+    if not options.python:
+        print(f"no TensorFlow in this Python: the graph runs in {way.label}", file=sys.stderr)
+    arguments = [word for output in options.output for word in ("--output", output)]
+    arguments += [word for feed in options.feed for word in ("--feed", feed)]
+    return golden_elsewhere(way, options.graph, arguments, layers)
 
 
-def _read(path: str) -> dict[str, Any]:
-    with open_checkpoint(path) as golden:
-        return {name: golden.read(name) for name in golden.tensors}
-
-
-def _golden_elsewhere(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays that the command `golden` makes in the interpreter that --python names."""
-    import json
-    import os
-    import subprocess
-    import tempfile
-
-    # The other interpreter finds this package by its place; what else is on this one's path may not be made for it.
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with tempfile.TemporaryDirectory() as folder:
-        asked, made = os.path.join(folder, "layers.json"), os.path.join(folder, "golden.npz")
-        with open(asked, "w", encoding="utf-8") as stream:
-            json.dump(layers, stream)
-        command = [options.python, "-m", "checkpoints", "golden", options.graph, "--to", made, "--layers", asked]
-        for output in options.output:
-            command += ["--output", output]
-        try:
-            process = subprocess.Popen(
-                command,
-                env=dict(os.environ, PYTHONPATH=root),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except OSError as error:
-            raise ArgumentError(f"--python {options.python}: {error.strerror}") from None
-        said = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-        if process.returncode:
-            last = said[-1] if said else f"ends with status {process.returncode}"
-            last = last[len("error: ") :] if last.startswith("error: ") else last
-            raise CheckpointError(f"--python {options.python}: {last}")
-        return _read(made)
+def _graph_beside(checkpoint: Checkpoint, path: str) -> str:
+    """The graph that came with the checkpoint; ArgumentError if none did."""
+    if path.endswith(".pb") or os.path.isfile(os.path.join(path, "saved_model.pb")):
+        return os.path.dirname(path) if os.path.basename(path) == "saved_model.pb" else path
+    if os.path.isfile(checkpoint.path + ".meta"):
+        return checkpoint.path
+    what = "give golden arrays with --golden, or with --graph the graph that makes them"
+    raise ArgumentError(f"verify: {path} comes without a graph ({checkpoint.path}.meta): {what}")
 
 
 def _results(

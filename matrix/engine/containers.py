@@ -29,7 +29,6 @@ from matrix.engine.process import (
     Running,
     Say,
     on_terminal,
-    recorder,
     run_build,
     spawn,
 )
@@ -246,9 +245,9 @@ class Containers(Storage):
         """Where the run's folders are for a command: `in` is read-only, `out` is not."""
         return {"in": "/in", "out": "/out", "lock": "/opt/lock.txt"}
 
-    def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
-        """Start the recorder in a container of its own, called after the folder of the run."""
-        command = self._command(prepared, run, recorder("/out", arguments))
+    def start(self, prepared: Prepared, run: Path, words: Sequence[str], output: IO[bytes]) -> Running:
+        """Start `words` in a container of its own, called after the folder of the run."""
+        command = self._command(prepared, run, words)
         # podman that is killed while it creates a container leaves a half-made one, which no podman knows of.
         patience = 3.0 if self.name == "podman" else 0.0
         return Running(spawn(command.words, output, cwd=command.folder), run.name, patience)

@@ -17,7 +17,6 @@ from matrix.engine.process import (
     Running,
     Say,
     on_terminal,
-    recorder,
     run_build,
     spawn,
 )
@@ -99,9 +98,9 @@ class VirtualEnvironments:
         """The run's folders, which are themselves."""
         return {"in": str(run / "in"), "out": str(run / "out"), "lock": ""}
 
-    def start(self, prepared: Prepared, run: Path, arguments: Sequence[str], output: IO[bytes]) -> Running:
-        """Start the recorder in a session of its own, with none of the caller's variables."""
-        command = self._command(prepared, run, recorder(str(run / "out"), arguments))
+    def start(self, prepared: Prepared, run: Path, words: Sequence[str], output: IO[bytes]) -> Running:
+        """Start `words` in a session of its own, with none of the caller's variables."""
+        command = self._command(prepared, run, words)
         return Running(spawn(command.words, output, cwd=command.folder, env=command.environ), run.name)
 
     def attach(self, prepared: Prepared, run: Path, words: Sequence[str]) -> int:

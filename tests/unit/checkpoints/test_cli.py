@@ -269,23 +269,28 @@ def test_golden_arrays_are_made_by_another_python(module, capsys, tmp_path):
     other.write_text('#!/bin/sh\necho "$@" > called\nwhile [ "$1" != --to ]; do shift; done\ncp made.npz "$2"\n')
     other.chmod(0o755)
     arguments = ["verify", data("adam"), "--model", module + ":build", "--graph", "g.pb", "--output", "out"]
+    arguments += ["--feed", "keep_prob=1.0"]
     assert main([*arguments, "--python", str(other)]) == 0
     called = (tmp_path / "called").read_text()
-    assert called.startswith("-m checkpoints golden g.pb --to ") and called.endswith("--output out\n")
+    assert called.startswith(f"-m checkpoints golden {tmp_path / 'g.pb'} --to ")
+    assert called.endswith("--output out --feed keep_prob=1.0\n")
 
     other.write_text("#!/bin/sh\necho first >&2\necho 'error: g.pb: no such file' >&2\nexit 4\n")
     assert main([*arguments, "--python", str(other)]) == 4
     assert capsys.readouterr().err == f"error: --python {other}: g.pb: no such file\n"
     assert main([*arguments, "--python", str(tmp_path / "none")]) == 2
     assert main(["verify", data("adam"), "--model", module + ":build", "--python", str(other)]) == 2
+    assert "adam comes without a graph" in capsys.readouterr().err
     assert main(["verify", data("adam"), "--model", module + ":build", "--golden", "x", "--python", "p"]) == 2
+    assert main([*arguments, "--feed", "keep_prob"]) == 2
+    assert "not TENSOR=VALUE" in capsys.readouterr().err
 
 
 def test_without_tensorflow_it_is_said_where_to_get_golden_arrays(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert main(["golden", "g.pb", "--to", str(tmp_path / "g.npz")]) == 4
     errors = capsys.readouterr().err
-    assert len(errors.splitlines()) == 1 and "--python PATH" in errors and ".carryover/venvs/*/bin/python" in errors
+    assert len(errors.splitlines()) == 1 and "nox -s golden -- GRAPH --output OP --to FILE" in errors
 
 
 @pytest.mark.parametrize("to", ["out", "out.npz", "out.safetensors"])

@@ -1,0 +1,102 @@
+"""Making golden arrays where this Python has no TensorFlow: in another Python, or in an environment of the checkout.
+
+What is run is always `python -m checkpoints golden`; this only finds somebody to run it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from .errors import ArgumentError, CheckpointError
+from .open import open_checkpoint
+
+VARIABLE = "CARRYOVER_TENSORFLOW_PYTHON"
+# Where this package stands. The other interpreter finds it by its place; what else is on this one's path may not be
+# made for it.
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Way(NamedTuple):
+    """A command that takes the arguments of `golden`, what to call it, and whether it tells people how it goes."""
+
+    command: tuple[str, ...]
+    label: str
+    tells: bool = False
+
+
+def find_way(python: str | None) -> Way | None:
+    """Who can make golden arrays; None for this very interpreter.
+
+    That is `python`, where one is named; this interpreter, where it has TensorFlow; the one that the environment
+    variable CARRYOVER_TENSORFLOW_PYTHON names; one of the checkout's virtual environments, the newest release first;
+    and the checkout's nox session `golden`. Raises CheckpointError, which says what to do, if there is none of these.
+    """
+    if python:
+        return _interpreter(python, f"--python {python}")
+    if _has_tensorflow():
+        return None
+    named = os.environ.get(VARIABLE)
+    if named:
+        return _interpreter(named, f"{VARIABLE} ({named})")
+    for found in sorted(glob.glob(os.path.join(_ROOT, ".carryover", "venvs", "cpu-tf*")), key=_release, reverse=True):
+        path = os.path.join(found, "bin", "python")
+        if os.path.exists(path) and not found.endswith(".partial"):
+            return _interpreter(path, os.path.relpath(path))
+    nox, noxfile = shutil.which("nox"), os.path.join(_ROOT, "noxfile.py")
+    if nox and os.path.isfile(noxfile):
+        return Way((nox, "-f", noxfile, "-s", "golden", "--"), "nox -s golden", tells=True)
+    raise CheckpointError(
+        "running a graph needs TensorFlow, which is not here: name a Python that has it with --python PATH or "
+        f"${VARIABLE}, or install nox, which runs it in an environment of {_ROOT}"
+    )
+
+
+def _has_tensorflow() -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("tensorflow") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _interpreter(path: str, label: str) -> Way:
+    return Way((path, "-m", "checkpoints", "golden"), label)
+
+
+def _release(folder: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", os.path.basename(folder).partition("-tf")[2].partition("-")[0])))
+
+
+def golden_elsewhere(way: Way, graph: str, arguments: Sequence[str], layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays that `golden` makes of `graph` by `way`. Raises CheckpointError with the line that says why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked, made = os.path.join(folder, "layers.json"), os.path.join(folder, "golden.npz")
+        with open(asked, "w", encoding="utf-8") as stream:
+            json.dump(layers, stream)
+        command = [*way.command, os.path.abspath(graph), "--to", made, "--layers", asked, *arguments]
+        sys.stdout.flush()
+        try:
+            process = subprocess.Popen(
+                command,
+                env=dict(os.environ, PYTHONPATH=_ROOT),
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr if way.tells else subprocess.DEVNULL,
+                stderr=sys.stderr if way.tells else subprocess.PIPE,
+            )
+        except OSError as error:
+            raise ArgumentError(f"{way.label}: {error.strerror}") from None
+        said = (process.communicate()[1] or b"").decode("utf-8", "replace").strip().splitlines()
+        if process.returncode:
+            last = said[-1] if said else f"ends with status {process.returncode}" + (", see above" if way.tells else "")
+            raise CheckpointError(f"{way.label}: {last[len('error: ') :] if last.startswith('error: ') else last}")
+        with open_checkpoint(made) as golden:
+            return {name: golden.read(name) for name in golden.tensors}

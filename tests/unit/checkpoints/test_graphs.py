@@ -1,0 +1,102 @@
+"""`verify` against graphs that TensorFlow 1 leaves, in each of their forms: .meta, SavedModel, frozen."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from checkpoints.cli import main
+
+tf = pytest.importorskip("tensorflow")
+if not tf.executing_eagerly():
+    tf.compat.v1.enable_eager_execution()
+v1 = tf.compat.v1
+
+MODELS = """
+import tensorflow as tf
+layers = tf.keras.layers
+
+def same(second="tanh"):
+    return tf.keras.Sequential([layers.InputLayer((4,)), layers.Dense(5, activation="elu", name="one"),
+        layers.Dense(3, activation=second, name="two"), layers.Dense(2, name="three")])
+
+def other():
+    return same("relu")
+"""
+
+
+def network(x, keep):
+    """Three dense layers, dropout behind the first."""
+    random = np.random.RandomState(0)
+    for name, size, activation in (("one", 5, tf.nn.elu), ("two", 3, tf.tanh), ("three", 2, None)):
+        with v1.variable_scope(name):
+            shape = (int(x.shape[-1]), size)
+            kernel = v1.get_variable("kernel", initializer=random.standard_normal(shape).astype("f4"))
+            x = tf.matmul(x, kernel) + v1.get_variable("bias", initializer=random.standard_normal(size).astype("f4"))
+            x = activation(x) if activation else x
+        x = v1.nn.dropout(x, keep_prob=keep) if name == "one" else x
+    return tf.identity(x, "y")
+
+
+def meta(session, x, y, path):
+    return v1.train.Saver().save(session, os.path.join(path, "model.ckpt"))
+
+
+def saved_model(session, x, y, path):
+    v1.saved_model.simple_save(session, os.path.join(path, "saved"), {"x": x}, {"y": y})
+    return os.path.join(path, "saved")
+
+
+def frozen(session, x, y, path):
+    graph = v1.graph_util.convert_variables_to_constants(session, session.graph_def, ["y"])
+    with open(os.path.join(path, "frozen.pb"), "wb") as stream:
+        stream.write(graph.SerializeToString())
+    return stream.name
+
+
+@pytest.fixture
+def left(tmp_path, monkeypatch):
+    """Leaves the network in one of the forms, and gives the path."""
+    (tmp_path / "graph_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+
+    def leave(form):
+        with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+            x = v1.placeholder(tf.float32, (None, 4), "x")
+            y = network(x, v1.placeholder(tf.float32, (), "keep_prob"))
+            session.run(v1.global_variables_initializer())
+            return form(session, x, y, str(tmp_path))
+
+    return leave
+
+
+@pytest.mark.parametrize("form", [meta, saved_model, frozen])
+@pytest.mark.parametrize("model, layer", [("same", ""), ("other", "two")])
+def test_the_first_layer_that_differs_is_named_in_every_form(left, form, model, layer, capsys):
+    path = left(form)
+    arguments = ["verify", path, "--model", "graph_models:" + model, "--feed", "keep_prob=1.0", "--json"]
+    status = main([*arguments, *([] if form is saved_model else ["--output", "y"])])
+    told = json.loads(capsys.readouterr().out)
+    assert status == (1 if layer else 0), told
+    assert (told["layers"]["first"], told["layers"]["of"]) == (layer, 3)
+    assert told["layers"]["compared"] == (2 if layer else 3)
+
+
+def test_a_number_that_the_graph_wants_is_asked_for(left, capsys):
+    arguments = ["golden", left(meta), "--output", "y", "--to", "golden.npz"]
+    assert main(arguments) == 4
+    assert "the graph wants a number for keep_prob; give it with --feed keep_prob=1.0" in capsys.readouterr().err
+    assert main([*arguments, "--feed", "keep=1.0"]) == 4
+    assert "the graph has no keep" in capsys.readouterr().err
+    assert main([*arguments, "--feed", "keep_prob:0=1.0"]) == 0
+    with np.load("golden.npz") as golden:
+        assert sorted(golden.files) == ["inputs_x", "outputs_y"]
+
+
+def test_likely_outputs_are_named(left, capsys):
+    assert main(["golden", left(meta), "--to", "golden.npz", "--feed", "keep_prob=1"]) == 4
+    candidates = capsys.readouterr().err.partition("candidates: ")[2].split(", ")
+    assert "y" in [name.strip() for name in candidates[:4]]
