@@ -187,7 +187,10 @@ def tests(session):
 def page(session):
     """The report's page in a real Chromium (the distribution's own); without one the tests are skipped, and say so."""
     session.install(*HOST, "pytest", "playwright")
-    session.run("python", "-m", "pytest", *(session.posargs or ["tests/page"]))
+    if session.posargs == ["--pictures"]:
+        session.run("python", "-m", "tests.page.pictures")
+    else:
+        session.run("python", "-m", "pytest", *(session.posargs or ["tests/page"]))
 
 
 @nox.session(python=PYTHON, reuse_venv=True, venv_backend="venv")

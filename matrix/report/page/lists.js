@@ -197,7 +197,7 @@ function stepsTable(batch) {
     const bar = make("i");
     bar.style.inlineSize = `${(100 * row.steps_per_second.median) / most}%`;
     const rate = row.steps_per_second.median.toLocaleString("en", { maximumSignificantDigits: 3 });
-    return make("td", {}, rate, make("small", {}, `× ${row.ratio.median.toFixed(2)}`), make("span", {}, bar));
+    return make("td", {}, `${rate} `, make("small", {}, `× ${row.ratio.median.toFixed(2)}`), make("span", {}, bar));
   };
   const names = releases.map((release) => make("th", { scope: "col" }, release));
   const body = [...new Set(here.map((row) => row.mode))].map((mode) =>
