@@ -204,6 +204,16 @@ def backends(session, backend):
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
+def experiment(session):
+    """Why a GAN failed eagerly and worked as a static graph (docs/eager-collapse.md), in the short matrix."""
+    session.install(*HOST, "numpy", "matplotlib")
+    for row in ENVIRONMENTS.values():
+        if row.device == "cpu" and "reduced" in row.tags:
+            _matrix(session, "--cells", "experiment.toml", "run", row.id, "--", "tests/experiment", *session.posargs)
+    session.run("python", "-m", "gan.convolutional.report", "artifacts", "docs/images")
+
+
+@nox.session(python=PYTHON, reuse_venv=True)
 def lint(session):
     """Style, types, and what runs inside environments against the oldest Python there."""
     session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy")

@@ -196,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(NAMES)}; default: $CARRYOVER_ENGINE, else the first that works",
     )
+    parser.add_argument(
+        "--cells", default=Project.cells, metavar="FILE", help="the declaration of the cells, in tests/"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("run", help="run the cells of one environment; what follows -- goes to pytest")
     command.add_argument("environment")
@@ -254,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    project = Project(options.root.resolve())
+    project = Project(options.root.resolve(), cells=options.cells)
     project.state.mkdir(exist_ok=True)
     if options.command == "repro":
         mode = "shell" if options.shell else "pdb" if options.pdb else "run"

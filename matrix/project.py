@@ -54,6 +54,7 @@ class Project:
 
     root: Path
     limits: Limits = field(default_factory=limits_from_environ)
+    cells: str = "cells.toml"
 
     @property
     def environments(self) -> dict[str, Environment]:
@@ -69,7 +70,7 @@ class Project:
     @property
     def cells_file(self) -> Path:
         """The declaration of every cell."""
-        return self.root / "tests" / "cells.toml"
+        return self.root / "tests" / self.cells
 
     @property
     def reports(self) -> Path:
