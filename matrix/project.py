@@ -54,7 +54,7 @@ class Project:
 
     root: Path
     limits: Limits = field(default_factory=limits_from_environ)
-    cells: str = "cells.toml"
+    cells: str = field(default="cells.toml", kw_only=True)
 
     @property
     def environments(self) -> dict[str, Environment]:
