@@ -196,9 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(NAMES)}; default: $CARRYOVER_ENGINE, else the first that works",
     )
-    parser.add_argument(
-        "--cells", default="cells.toml", metavar="FILE", help="the declaration of the cells, in tests/"
-    )
+    parser.add_argument("--cells", default="cells.toml", metavar="FILE", help="the declaration of the cells, in tests/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("run", help="run the cells of one environment; what follows -- goes to pytest")
     command.add_argument("environment")
