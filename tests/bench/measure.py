@@ -1,4 +1,4 @@
-"""How `tests.bench.reading` measures: pairs that alternate, processes with their peak memory, workers that stay."""
+"""How the benches measure: pairs that alternate, processes with their peak memory, workers that stay."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Child:
 
 
 class Worker:
-    """An interpreter that answers questions of `tests.bench.readers`, so that imports are no part of the figures."""
+    """An interpreter that answers questions in `module`, so that imports are no part of the figures."""
 
-    def __init__(self, python, side):
+    def __init__(self, python, side, module="tests.bench.readers"):
         self._process = subprocess.Popen(
-            [python, "-m", "tests.bench.readers", side],
+            [python, "-m", module, side],
             cwd=ROOT,
             env=ENVIRON,
             stdin=subprocess.PIPE,

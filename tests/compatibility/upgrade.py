@@ -21,7 +21,7 @@ def write_tf1_source(folder):
     """Write the package `gan` as TensorFlow 1 has it to `folder`/gan: MODES and all that they import of it.
 
     The project's own imports `tensorflow.compat.v1` as tf, which runs in TensorFlow 2 as well. A user of TensorFlow 1
-    has `import tensorflow as tf`, and only that line is changed. (The tool leaves a file alone that imports compat.v1.)
+    has `import tensorflow as tf`, and only that line is changed.
     """
     os.makedirs(os.path.join(folder, "gan"))
     waiting, written = ["__init__"] + MODES, set()
@@ -32,7 +32,7 @@ def write_tf1_source(folder):
         written.add(module)
         with open(os.path.join(ROOT, module + ".py"), encoding="utf-8") as file:
             text = file.read()
-        waiting += re.findall(r"^\s*from gan\.(\w+) import", text, re.MULTILINE)
+        waiting += re.findall(r"^\s*from gan(?:\.| import )(\w+)", text, re.MULTILINE)
         text = re.sub(r"^import tensorflow\.compat\.v1 as tf$", "import tensorflow as tf", text, flags=re.MULTILINE)
         with open(os.path.join(folder, "gan", module + ".py"), "w", encoding="utf-8") as file:
             file.write(text)
