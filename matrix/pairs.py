@@ -90,7 +90,8 @@ def load_kinds(path: Path) -> tuple[Kind, ...]:
 def select(words: Sequence[str], environments: Mapping[str, Environment], kinds: Sequence[Kind]) -> Selection:
     """What `words` such as `producer=1.15,2.4`, `consumer=keras3`, `kind=keras-h5` and `way=native` leave.
 
-    Environments go by id, release or tag. A bare word is a kind, a way, or environments on both sides. Raises
+    Environments go by id, release or tag. A bare word is a kind, a way, or environments on both sides. Keras 2 in the
+    releases of Keras 3 takes part only where it is named. Raises
     NothingSelected with the nearest names for a word that names nothing.
     """
     axes: dict[str, dict[str, set[str]]] = {
@@ -111,8 +112,10 @@ def select(words: Sequence[str], environments: Mapping[str, Environment], kinds:
                 raise NothingSelected(f"--only {word!r} names nothing of the matrix: {nearest(name, known)}")
             for a in found:
                 chosen.setdefault(a, set()).update(axes[a][name])
-    everything = {"kind": [kind.id for kind in kinds], "way": list(WAYS)}
-    left = {a: [x for x in everything.get(a, environments) if x in chosen.get(a, {x})] for a in axes}
+    releases = {row.id for row in environments.values() if not row.session.endswith("-legacy")}
+    usual = {"producer": releases, "consumer": releases, "kind": {kind.id for kind in kinds}, "way": set(WAYS)}
+    order = {"kind": [kind.id for kind in kinds], "way": list(WAYS)}
+    left = {a: [x for x in order.get(a, environments) if x in chosen.get(a, usual[a])] for a in axes}
     return Selection(*(tuple(left[a]) for a in ("producer", "consumer", "kind", "way")))
 
 

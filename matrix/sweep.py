@@ -50,9 +50,7 @@ class Store:
         self.results = Results(project.reports / RESULTS)
         self.kinds: Sequence[Kind] = pairs.load_kinds(project.root / "tests" / "pairs" / "kinds.toml")
         self.environments = {
-            row.id: row
-            for row in project.environments.values()
-            if row.device == "cpu" and {"tf1", "tf2"} & set(row.tags)
+            row.id: row for row in project.environments.values() if row.device == "cpu" and "tensorflow" in row.tags
         }
 
     def plan(self) -> MatrixPlan:

@@ -1,0 +1,164 @@
+"""The compatibility matrix as a whole, on files that need no TensorFlow: what runs, what runs again, what is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from matrix.results import Results
+from tests.engine.planted import CHECKOUT, ID, Planted, until, wait
+
+KINDS = "".join(
+    f'[[kinds]]\nid = "{name}"\ntitle = "{name}"\nfile = "file"\n' for name in ("plain", "torn", "deadly", "slow", "no")
+)
+TEST = """
+import os, signal, time
+import pytest
+
+@pytest.mark.kinds
+def test_writes(kind, new_artifact):
+    if kind == "no":
+        pytest.skip("unsupported: nobody writes this")
+    with open(os.path.join(new_artifact("matrix-" + kind), "file"), "w") as file:
+        file.write(kind)
+
+@pytest.mark.pairs
+def test_loads(pair, record_property):
+    for name in ("producer", "kind", "way"):
+        record_property(name, pair[name])
+    record_property("how", "raises")
+    with open(os.path.join(pair["folder"], pair["file"])) as file:
+        kind = file.read()
+    if kind == "deadly" and pair["way"] == "native":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "slow":
+        time.sleep(SECONDS)
+    if kind == "torn" and pair["way"] == "native":
+        record_property("how", "silently wrong")
+        pytest.fail("silently wrong: half of it", pytrace=False)
+"""
+ENTRY = """
+[[entries]]
+id = "torn"
+kinds = ["torn"]
+ways = ["native"]
+how = "silently wrong"
+reason = "half"
+cause = "It is torn."
+link = "https://example.org"
+instead = "Do not."
+"""
+
+
+@pytest.fixture
+def matrix(planted):
+    """A project whose only environment exchanges files with itself."""
+    (planted.root / "tests/pairs").mkdir()
+    (planted.root / "tests/pairs/__init__.py").touch()
+    (planted.root / "tests/pairs/kinds.toml").write_text(KINDS)
+    (planted.root / "tests/pairs/test_pairs.py").write_text(TEST.replace("SECONDS", "0.01"))
+    (planted.root / "tests/cells.toml").write_text("cells = []\n")
+    (planted.root / "matrix").mkdir()
+    (planted.root / "matrix/ledger.toml").write_text("entries = []\n")
+    for name in ("gan", "checkpoints"):
+        (planted.root / name).mkdir()
+    shutil.copy(CHECKOUT / "checkpoints/ulps.py", planted.root / "checkpoints")
+    return planted
+
+
+def outcomes(planted: Planted) -> dict[str, str]:
+    """The last outcome of every cell, by what stands in brackets."""
+    records = Results(planted.root / "reports/matrix/results.jsonl").read()
+    return {record.cell.partition("[")[2].rstrip("]").replace(f"{ID}-", ""): record.outcome.value for record in records}
+
+
+def count(planted: Planted) -> int:
+    """How many records there are, repeated ones too."""
+    return len(Results(planted.root / "reports/matrix/results.jsonl").read())
+
+
+def test_files_are_exchanged_and_only_what_changed_runs_again(matrix):
+    done = matrix.do("matrix")
+    assert done.status == 1, done.out + done.err
+    assert outcomes(matrix) == {
+        "plain": "passed",
+        "torn": "passed",
+        "deadly": "passed",
+        "slow": "passed",
+        "no": "unsupported",
+        "plain-native": "passed",
+        "plain-carryover": "passed",
+        "torn-native": "failed",
+        "torn-carryover": "passed",
+        "deadly-native": "crashed",
+        "deadly-carryover": "passed",
+        "slow-native": "passed",
+        "slow-carryover": "passed",
+    }
+    assert "nox -s repro" in done.out and "torn-" in done.out
+    plan = json.loads((matrix.root / "reports/matrix/plan.json").read_text())
+    assert len(plan["cells"]) == 13
+    records = Results(matrix.root / "reports/matrix/results.jsonl").read()
+    crashed = next(record for record in records if record.outcome.value == "crashed")
+    assert crashed.details["way"] == "native" and crashed.details["kind"] == "deadly", "a crash says what it was about"
+    assert not matrix.left()
+
+    before = count(matrix)
+    assert matrix.do("matrix").status == 1, "what failed is told again"
+    assert count(matrix) == before, "and nothing ran"
+    (matrix.root / "checkpoints/reader.py").write_text("# another reader\n")
+    assert matrix.do("matrix").status == 1
+    assert count(matrix) == before + 4, "only what goes through checkpoints/"
+    (matrix.root / "matrix/ledger.toml").write_text(ENTRY)
+    done = matrix.do("matrix", "--only", "torn")
+    assert done.status == 0 and "1 known" in done.out, done.out
+    (matrix.root / "matrix/ledger.toml").write_text(ENTRY.replace("torn", "plain"))
+    done = matrix.do("matrix", "--only", "plain")
+    assert done.status == 1 and "1 fixed" in done.out, done.out
+    before = count(matrix)
+    assert matrix.do("matrix", "--only", "plain", "--fresh").status == 1
+    assert count(matrix) == before + 3
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(matrix):
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(TEST.replace("SECONDS", "300"))
+    process = matrix._start(["matrix", "--only", "plain", "slow"], {})
+    until(lambda: (matrix.root / "reports/matrix/results.jsonl").exists() and "plain-carryover" in outcomes(matrix), 60)
+    other = matrix.do("matrix", "--only", "plain")
+    assert other.status == 18 and "another run" in other.error
+    process.send_signal(signal.SIGKILL)
+    wait(process)
+    until(lambda: not matrix.left(), 60)  # its parts end by themselves
+    before = count(matrix)
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    assert count(matrix) == before, "what had finished counts"
+
+
+def test_ctrl_c_leaves_nothing_behind(matrix):
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(TEST.replace("SECONDS", "300"))
+    process = matrix._start(["matrix", "--only", "slow"], {})
+    until(lambda: (matrix.root / "reports/matrix/results.jsonl").exists() and "slow" in outcomes(matrix), 60)
+    until(lambda: matrix.left(), 60)
+    process.send_signal(signal.SIGINT)
+    done = wait(process)
+    assert done.status == 130, done.err
+    assert not matrix.left()
+
+
+def test_a_file_that_was_changed_is_said_and_not_read(matrix):
+    assert matrix.do("matrix", "--only", "plain", "way=native").status == 0
+    (matrix.root / f"artifacts/matrix-plain/{ID}/file").write_text("changed")
+    done = matrix.do("matrix", "--only", "plain")
+    assert done.status == 11 and "its manifest says" in done.err and "Traceback" not in done.err, done.err
+    assert outcomes(matrix)["plain-carryover"] == "not run"
+    assert matrix.do("matrix", "--only", "plain", "--fresh").status == 0, "it is written anew"
+
+
+def test_a_selection_of_nothing_is_an_error(matrix):
+    done = matrix.do("matrix", "--only", "plaim")
+    assert done.status == 10 and "plain" in done.error
+    done = matrix.do("matrix", "--only", "no")
+    assert done.status == 10 and "that anybody writes" in done.error

@@ -1,0 +1,96 @@
+"""The ledger: strict both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from matrix.environments import load_environments
+from matrix.errors import BadConfiguration
+from matrix.ledger import Entry, judge, load_ledger
+from matrix.pairs import load_kinds
+from matrix.results import Outcome, Record
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+ENVIRONMENTS = load_environments(CHECKOUT / "environments.toml")
+ENTRY = Entry(
+    id="paths",
+    kinds=("object-checkpoint",),
+    ways=("native",),
+    producers="<2.16",
+    consumers_keras=3,
+    how="silently wrong",
+    reason="0 of 6",
+    cause="Keras 3 names its variables by another path.",
+    link="https://example.org",
+    instead="Use Carryover.",
+)
+
+
+def record(
+    outcome=Outcome.FAILED, reason="silently wrong: 0 of 6 variables restored", consumer="cpu-tf2.16", **details
+):
+    about = {"kind": "object-checkpoint", "way": "native", "producer": "cpu-tf2.15", "how": "silently wrong", **details}
+    return Record("r", "c", consumer, "cpu", outcome, reason, 0.1, "", "", "", "", "", {}, {}, "", "", about)
+
+
+def outcome(one, *entries):
+    judged = judge(one, entries or (ENTRY,), ENVIRONMENTS)
+    return judged.outcome, judged.entry
+
+
+def test_a_failure_in_the_ledgers_way_is_known():
+    assert outcome(record()) == (Outcome.KNOWN, "paths")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reason": "silently wrong: 5 of 6 variables restored"},
+        {"how": "raises"},
+        {"kind": "keras-h5"},
+        {"way": "carryover"},
+        {"producer": "cpu-tf2.16"},
+        {"consumer": "cpu-tf2.15"},
+    ],
+)
+def test_any_other_failure_stays_one(changed):
+    assert outcome(record(**changed)) == (Outcome.FAILED, "")
+
+
+def test_a_pass_that_is_listed_is_fixed_and_stops_the_run():
+    assert outcome(record(Outcome.PASSED, "")) == (Outcome.FIXED, "paths")
+    assert Outcome.FIXED.bad and not Outcome.KNOWN.bad
+    assert outcome(record(Outcome.PASSED, "", way="carryover")) == (Outcome.PASSED, "")
+
+
+def test_a_crash_is_known_only_as_a_crash():
+    crashed = record(Outcome.CRASHED, "SIGSEGV ended the interpreter")
+    assert outcome(crashed) == (Outcome.CRASHED, "")
+    entry = msgspec.structs.replace(ENTRY, how="crashed", reason="SIGSEGV")
+    assert outcome(crashed, entry) == (Outcome.KNOWN, "paths")
+    assert outcome(record(Outcome.TIMED_OUT, "not done"), entry) == (Outcome.TIMED_OUT, "")
+
+
+def test_the_committed_ledger_is_about_kinds_that_there_are():
+    known = {kind.id: kind for kind in load_kinds(CHECKOUT / "tests/pairs/kinds.toml")}
+    for entry in load_ledger(CHECKOUT / "matrix/ledger.toml"):
+        assert set(entry.kinds) <= set(known), entry.id
+        assert all(set(entry.ways) <= set(known[kind].ways) for kind in entry.kinds), entry.id
+        assert entry.how in ("raises", "silently wrong", "crashed")
+        assert entry.cause.endswith(".") and entry.link.startswith("https://") and entry.instead, entry.id
+
+
+@pytest.mark.parametrize(
+    "line, named", [('reason = "("', "reason"), ('producers = "about 2.3"', "about 2.3"), ('colour = "red"', "colour")]
+)
+def test_a_bad_entry_is_named(tmp_path, line, named):
+    text = '[[entries]]\nid = "x"\nkinds = ["a"]\nways = ["native"]\nhow = "raises"\n'
+    text += (
+        'cause = "c"\nlink = "l"\ninstead = "i"\n' + ('reason = "r"\n' if "reason" not in line else "") + line + "\n"
+    )
+    (tmp_path / "ledger.toml").write_text(text)
+    with pytest.raises(BadConfiguration, match=r"ledger\.toml.*" + ("x" if named == "reason" else named)):
+        load_ledger(tmp_path / "ledger.toml")
