@@ -5,8 +5,8 @@ SHA-256 of every other file. Below files/ are the sources of the cells, the tabl
 artifacts that the cell read, as a checkout has them; log.txt is the end of what the failed run said.
 
 Nothing in a bundle is believed before it is checked: names stay below the folder that it is unpacked to, there are no
-links, and a lock holds nothing but pinned distributions with their hashes. The Dockerfile is the reader's own. But the
-sources in it are run: in a container, without network.
+links, and a lock holds nothing but pinned distributions with their hashes. How an image is built is the reader's own.
+But the sources in it are run: in a container, without network.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VERSION = 1
 SUFFIX = ".tar.gz"
 _HEAD, _LOG, _FILES = "bundle.json", "log.txt", "files/"
 _FOLDERS = ("checkpoints", "gan", "tests")
-_SINGLE = ("environments.toml", "pyproject.toml", "docker/Dockerfile")
+_SINGLE = ("environments.toml", "pyproject.toml")
 _LOG_BYTES = 1 << 20
 _HEAD_BYTES = 16 << 20
 _LOCK_LINE = re.compile(
@@ -75,6 +75,7 @@ class Replayed(Project):
 
     unpacked: Path = Path()
     home: Path = Path()
+    cells_environment: str = ""
 
     @property
     def environments(self) -> dict[str, Environment]:
@@ -102,17 +103,18 @@ class Replayed(Project):
         return self.home / ".carryover"
 
     @property
-    def dockerfile(self) -> Path:
+    def recipe(self) -> tuple[Path, ...]:
         """The checkout's: it runs with the network and the secrets of builds, and is not for a bundle to bring."""
-        return self.home / "docker" / "Dockerfile"
+        return Project(self.home, self.limits).recipe
 
     def shown(self, path: Path) -> str:
         """`path` from the top of the checkout, where it is in it."""
         return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
 
     def lock(self, environment: Environment) -> Path:
-        """The bundle's."""
-        return self.unpacked / "docker" / "locks" / f"{environment.id}.txt"
+        """The bundle's; of environments other than the cell's, which decide what images share, the checkout's."""
+        below = self.unpacked if environment.id == self.cells_environment else self.home
+        return below / "docker" / "locks" / f"{environment.id}.txt"
 
 
 def write(project: Project, record: Record, destination: Path) -> Head:
@@ -142,8 +144,9 @@ def write(project: Project, record: Record, destination: Path) -> Head:
 
 def _sources(project: Project, record: Record) -> Iterator[tuple[str, Path]]:
     """(name from the top of a checkout, path) of every file that belongs into a bundle, and no other."""
-    for name in (*_SINGLE, f"docker/locks/{record.environment}.txt"):
-        yield name, project.root / name
+    single = [project.root / name for name in _SINGLE]
+    for path in (*single, *project.recipe, project.lock(project.environment(record.environment))):
+        yield path.relative_to(project.root).as_posix(), path
     folders = [project.root / folder for folder in _FOLDERS]
     for name, then in record.inputs.items():
         folder = artifacts.folder_of(project, name)

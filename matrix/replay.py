@@ -74,7 +74,7 @@ def _replay(home: Project, request: Request, path: Path) -> int:
     difference = f"the checkout and the bundle differ in {few}{other}" if few else "the checkout has the same"
     telling.say(f"  sources: {whose}; {difference}")
     root = home.root if request.checkout else unpacked
-    project = bundle.Replayed(root, home.limits, unpacked, home.root)
+    project = bundle.Replayed(root, home.limits, unpacked, home.root, head.record.environment)
     return again(project, head.record, _engine(project, request, head.record), request.mode)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from matrix.environments import load_environments
 from matrix.locks import make_lock
+from tests.engine.numbers import plant
 from tests.engine.planted import Planted, axis
 
 # Engines that must work here, as a list with commas: a test on one of them fails where it would be skipped.
@@ -76,3 +77,11 @@ def planted_anew(engine, tmp_path, locks):
             file.write(f"# {tmp_path}\n")
     yield planted
     planted.remove_images()
+
+
+@pytest.fixture
+def failed_once(working, tmp_path, locks, venvs):
+    """A project with a failed cell on the quickest engine, for what no engine matters to, and to change."""
+    planted = plant(Planted(tmp_path / "project", working("venv")).plant(locks, venvs))
+    assert planted.run().status == 1
+    return planted

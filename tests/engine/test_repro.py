@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shlex
@@ -13,44 +11,9 @@ import time
 
 import pytest
 
-from matrix.results import Results
+from tests.engine.numbers import ODD, plant, repeated, write_number
 from tests.engine.planted import CHECKOUT, ID, Planted, until, wait
 from tests.engine.terminals import OnTerminal
-
-CELLS = """
-import os
-import pytest
-
-def number(artifact):
-    with open(os.path.join(artifact, "number.txt")) as file:
-        return int(file.read())
-
-@pytest.mark.consumes("numbers")
-def test_is_even(artifact):
-    found = number(artifact)
-    print("the number is", found, "and TensorFlow may say", os.environ["TF_CPP_MIN_LOG_LEVEL"])
-    assert found % 2 == 0, "%d is odd" % found
-
-@pytest.mark.consumes("numbers")
-def test_is_small(artifact): assert number(artifact) < 100
-"""
-ODD, SMALL = f"{ID}/cells::is_even[committed]", f"{ID}/cells::is_small[committed]"
-
-
-def write_number(planted, number):
-    """The artifact numbers/committed, with its manifest."""
-    folder = planted.root / "tests/fixtures/numbers"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "number.txt").write_text(str(number))
-    digest = hashlib.sha256(str(number).encode()).hexdigest()
-    manifest = {"kind": "numbers", "environment": ID, "cell": "c", "versions": {}, "sha256": {"number.txt": digest}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def plant(planted):
-    planted.cells(CELLS, consumes="numbers")
-    write_number(planted, 7)
-    return planted
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +22,6 @@ def failed(engine, tmp_path_factory, locks, venvs):
     planted = plant(Planted(tmp_path_factory.mktemp("failed") / "project", engine).plant(locks, venvs))
     assert planted.run().status == 1
     return planted
-
-
-@pytest.fixture
-def failed_once(working, tmp_path, locks, venvs):
-    """The same on the quickest engine, for what no engine matters to, and to change."""
-    planted = plant(Planted(tmp_path / "project", working("venv")).plant(locks, venvs))
-    assert planted.run().status == 1
-    return planted
-
-
-def repeated(planted):
-    """The records of what was run again."""
-    return Results(planted.root / "reports/repro/results.jsonl").read()
 
 
 def on_terminal(planted, *arguments):
