@@ -140,6 +140,12 @@ def lock(session):
 
 
 @nox.session(venv_backend="none")
+def doctor(session):
+    """What this machine can run: engines, Pythons, disk, GPU, network, and what helps; -- --json for programs."""
+    _matrix(session, "doctor", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def images(session):
     """Build the images that are missing, all or the releases, sessions or tags named after --, several at a time."""
     _matrix(session, "images", *session.posargs)
@@ -223,7 +229,7 @@ def lint(session):
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
-@nox.parametrize("what", [nox.param(name, id=name) for name in ("overhead", "reading", "page")])
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("images", "overhead", "reading", "page")])
 def bench(session, what):
     """What the host's side costs beside a bare `docker run`, reading and converting beside TensorFlow; and the page."""
     session.install(*HOST, "numpy", "crc32c", *(["playwright"] if what == "page" else []))

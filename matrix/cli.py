@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from matrix import artifacts, bases, image_builds, locks, sweep
 from matrix.clean import clean
+from matrix.doctor import doctor
 from matrix.engine import NAMES, Containers, choose
 from matrix.environments import Environment
 from matrix.errors import (
@@ -218,6 +219,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
     command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
     commands.add_parser("build", help="build one environment").add_argument("environment")
+    command = commands.add_parser("doctor", help="what this machine can run, and what helps where it cannot")
+    command.add_argument("--json", action="store_true", help="for programs")
     command = commands.add_parser("clean", help="free disk, within CARRYOVER_DISK_GB")
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command = commands.add_parser("image-report", help="the size of each layer, and what images share")
@@ -272,6 +275,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return image_builds.build_images(project, options.words, options.check, options.engine)
     if options.command == "build":
         return image_builds.build_one(project, options.environment, options.engine)
+    if options.command == "doctor":
+        return doctor(project, options.json)
     if options.command == "clean":
         return clean(project, options.engine, options.dry_run)
     if options.command == "image-report":

@@ -112,17 +112,22 @@ def _copy_uv(folder: Path) -> None:
             partial.replace(file)
 
 
+def certificates() -> Path | None:
+    """The CA bundle of this network, by the variables that pip and uv read themselves."""
+    for name in ("CARRYOVER_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
+        if os.environ.get(name) and Path(os.environ[name]).is_file():
+            return Path(os.environ[name])
+    return None
+
+
 def secrets(folder: Path) -> dict[str, Path]:
     """The files to pass as BuildKit secrets, by id: the CA bundle and the package index that this host uses.
 
     They are taken from the variables that pip and uv read themselves. The index may hold a password: it is written to
     `folder`, readable by its owner only, and is for the caller to delete.
     """
-    found = {}
-    for name in ("CARRYOVER_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
-        if os.environ.get(name) and Path(os.environ[name]).is_file():
-            found["ca"] = Path(os.environ[name])
-            break
+    bundle = certificates()
+    found = {"ca": bundle} if bundle else {}
     index = {name: value for name, value in os.environ.items() if name in _INDEX_VARIABLES}
     for pip, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX")):
         if pip in os.environ:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from matrix.engine.containers import Containers
-from matrix.engine.gpu import gpu_here
+from matrix.engine.gpu import Gpu, gpu_here, gpus
 from matrix.engine.process import Prepared, Running, Say, kill
 from matrix.engine.venv import VirtualEnvironments
 from matrix.environments import Environment
@@ -22,12 +22,14 @@ __all__ = [
     "NAMES",
     "Containers",
     "Engine",
+    "Gpu",
     "Prepared",
     "Running",
     "Say",
     "VirtualEnvironments",
     "choose",
     "gpu_here",
+    "gpus",
     "kill",
 ]
 

@@ -86,7 +86,7 @@ class Containers(Storage):
         found = dict(line.split(" ", 1) for line in lines if " " in line)
         return {_full_name(name): digest for name, digest in found.items()}
 
-    def _base(self, environment: Environment, here: dict[str, str]) -> Base | None:
+    def base(self, environment: Environment, here: dict[str, str]) -> Base | None:
         """The base that is on this host: the official image, else the stand-in for it."""
         for kind, reference in (
             ("official", images.official_base(environment.python)),
@@ -103,7 +103,7 @@ class Containers(Storage):
         """
         locks.check_lock(self.project.lock(environment), environment)
         here = self.images() if here is None else here
-        base = self._base(environment, here)
+        base = self.base(environment, here)
         if base is None:
             return None
         tag = images.tag(self.project, environment, base)
@@ -128,7 +128,7 @@ class Containers(Storage):
             found = self.up_to_date(environment)  # another process may have built it meanwhile
             if found:
                 return found
-            base = self._base(environment, self.images()) or self._pull(environment, say)
+            base = self.base(environment, self.images()) or self._pull(environment, say)
             tag = images.tag(self.project, environment, base)
             disk.require(disk.needed(self.project, environment), environment.id, self.folder())
             say(f"building {tag} on {base.kind} {base.reference} (log: {self.project.shown(log)})")
@@ -180,7 +180,7 @@ class Containers(Storage):
                 arguments += ["--secret", f"id={name},src={path}"]
             # podman: one container to build in, which _own_name removes
             arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")
-            command, environ = self._builder()
+            command, environ = self.builder()
             command += [*arguments, str(context)]
             run_build(command, environ, environment, log, self.project.limits.build_seconds)
 
@@ -215,7 +215,7 @@ class Containers(Storage):
         Raises BaseImageUnavailable, and whatever `prove` raises; what stood under the name then stays.
         """
         unproven = f"{reference}-unproven"
-        command, environ = self._builder()
+        command, environ = self.builder()
         arguments = ["build", "--network=none", "--label", label, "--tag", unproven, str(context)]
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environ, check=False)
         if done.returncode:
@@ -227,7 +227,7 @@ class Containers(Storage):
         finally:
             subprocess.run([self.command, "rmi", unproven], capture_output=True, check=False)
 
-    def _builder(self) -> tuple[list[str], dict[str, str]]:
+    def builder(self) -> tuple[list[str], dict[str, str]]:
         """The command that can build, and its environment."""
         if self.name == "docker":
             return [_building_client()], {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}

@@ -1,0 +1,83 @@
+"""What `nox -s doctor` says of a machine, asked as a process where it can be, and of GPUs that are not here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix import doctor
+from matrix.engine import Gpu
+from matrix.errors import EngineUnavailable
+from matrix.project import Project
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def ask(*arguments, **environ):
+    """`python -m matrix doctor` with no container engine on PATH and an index that nobody serves."""
+    unreached = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "PATH": os.path.dirname(sys.executable)}
+    command = [sys.executable, "-m", "matrix", "doctor", *arguments]
+    environ = {**os.environ, **unreached, **environ}
+    return subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def findings():
+    done = ask("--json")
+    assert done.stderr == ""
+    answer = json.loads(done.stdout)
+    assert answer["status"] == done.returncode == 0  # without an engine virtual environments are left
+    return {finding["what"]: finding for finding in answer["findings"]}
+
+
+def test_every_part_of_the_machine_is_there(findings):
+    assert {"host", "docker", "podman", "venv", "locks", "CPython", "disk of checkout", "network"} <= set(findings)
+    assert findings["host"]["state"] == findings["venv"]["state"] == "good"
+
+
+@pytest.mark.parametrize("what", ["docker", "podman", "network"])
+def test_what_is_missing_comes_with_what_helps(findings, what):
+    assert findings[what]["state"] == "lacking" and findings[what]["remedy"]
+
+
+def test_an_engine_that_was_asked_for_and_is_not_here_is_an_error():
+    done = ask(CARRYOVER_ENGINE="podman")
+    assert done.returncode == 1 and done.stderr == ""
+    assert "CARRYOVER_ENGINE" in done.stdout and "this machine cannot run them yet" in done.stdout
+
+
+def test_a_check_that_breaks_is_a_finding_and_no_traceback():
+    def broken(project):
+        raise RuntimeError("odd machine")
+
+    def unavailable(project):
+        raise EngineUnavailable("docker does not answer: no daemon; start it (`systemctl start docker`)")
+
+    project = Project(CHECKOUT)
+    assert doctor._guarded(broken, project)[0].found == "could not be looked at: RuntimeError: odd machine"
+    found = doctor._guarded(unavailable, project)[0]
+    assert (found.found, found.remedy) == ("docker does not answer: no daemon", "start it (`systemctl start docker`)")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "without"),
+    [
+        (Gpu("T4", "550.54.15", "7.5"), set()),
+        (Gpu("A100", "550.54.15", "8.0"), {"10.0", "10.1"}),
+        (Gpu("H100", "550.54.15", "9.0"), {"10.0", "10.1", "11.0"}),
+        (Gpu("T4", "470.82.01", "7.5"), {""}),
+        (Gpu("V100", "418.87.00", ""), {"11.0", "11", ""}),
+    ],
+)
+def test_rows_are_told_apart_by_what_their_cuda_release_drives(gpu, without):
+    """A base of NVIDIA's own brings another CUDA than the table of its row says, as tensorflow[and-cuda] does."""
+    rows = [row for row in Project(CHECKOUT).environments.values() if row.device == "gpu"]
+    can, cannot = doctor.drives(gpu, rows)
+    assert sorted([*can, *cannot]) == sorted(row.id for row in rows)
+    assert {"" if row.base else row.cuda for row in rows if row.id in cannot} == without
+    assert all(why and remedy for why, remedy in cannot.values())
