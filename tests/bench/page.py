@@ -43,7 +43,8 @@ def once(browser, path):
     tab = context.new_page()
     tab.goto(path.as_uri())
     tab.wait_for_selector("[data-ready]", state="attached")
-    tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    while not tab.evaluate("performance.getEntriesByName('first-contentful-paint').length"):
+        tab.wait_for_timeout(50)
     times = tab.evaluate(TIMES)
     context.close()
     return times

@@ -93,6 +93,12 @@ def plan(releases=RELEASES[-4:], kinds=KINDS[:3], selection=()):
     return MatrixPlan(VERSION, "2026-11-22T14:00:00+00:00", list(selection), names, names, titles, list(WAYS), cells)
 
 
+def one_way(made, kind):
+    """`made` without what reads `kind` in the second way: not every format has both."""
+    left = [cell for cell in made.cells if (cell.kind, cell.way) != (kind, WAYS[1])]
+    return msgspec.structs.replace(made, cells=left)
+
+
 def judged_cell(planned, dice):
     """One cell with an outcome that depends on the dice, and on what is likely for its releases and way."""
     base = {"producer": planned.producer, "kind": planned.kind, "way": planned.way, "sha256": f"{planned.kind:>064}"}

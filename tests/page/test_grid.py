@@ -94,7 +94,7 @@ def test_an_opened_cell_shows_all_that_is_known_of_it(show):
     assert tab.locator("#command").inner_text() == cell.command
     passed = next(cell for cell in made.cells if cell.figures)
     tab.evaluate("name => { location.hash = 'cell=' + name; }", passed.name)
-    tab.wait_for_function("name => document.getElementById('command')?.textContent.includes(name)", arg=passed.name)
+    tab.locator("#command", has_text=passed.name).wait_for()
     terms = dict(zip(tab.locator("#panel dt").all_inner_texts(), tab.locator("#panel dd").all_inner_texts()))
     assert {name: terms[name] for name in passed.figures} == {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in passed.figures.items()
@@ -113,7 +113,7 @@ def test_the_command_is_copied(show):
     cell = first_of(made, "passed")
     tab = show(made, hash=f"#cell={cell.name}", permissions=["clipboard-read", "clipboard-write"])
     tab.locator("#copy").click()
-    tab.wait_for_function("document.getElementById('copy').textContent === 'Copied'")
+    tab.get_by_role("button", name="Copied").wait_for()
     assert tab.evaluate("navigator.clipboard.readText()") == cell.command
 
 
@@ -166,3 +166,10 @@ def test_two_cells_in_one_place_are_both_there(show):
     twice = sample.again_in_the_same_place(made)
     tab = show(twice)
     assert tab.locator("#heats [aria-label*='the worst of 2 cells']").count() == 1
+
+
+def test_a_way_in_which_nobody_reads_a_format_is_said_to_be_not_planned(show):
+    kind = sample.KINDS[0][0]
+    tab = show(sample.one_way(sample.report(), kind), hash=f"#kind={kind}")
+    assert tab.locator(".heat").count() == 1
+    assert "not planned" in tab.locator(f".card[data-kind='{kind}']").inner_text()

@@ -1,7 +1,8 @@
 // The heatmaps: a card with two small ones for every format, and the chosen format's, a table for each way.
 
-function waysShown() {
-  return report.ways.filter((way) => !view.way || way === view.way);
+// The ways that are asked for, without those in which nobody reads the format.
+function waysShown(kind) {
+  return report.ways.filter((way) => (!view.way || way === view.way) && layout(kind, way).consumers.length);
 }
 
 // {producers, consumers, at: {"producer consumer": [cells, worst first]}, wrote: {producer: cell}} of a format and way.
@@ -81,6 +82,7 @@ function smallHeat(kind, way) {
     bar.append(part);
   }
   const canvas = make("canvas", { "data-kind": kind, "data-way": way, "aria-hidden": "true" });
+  if (!total) return make("span", { class: "way" }, make("span", {}, way), make("span", {}, "not planned"));
   const passed = `✓ ${(counts.get("passed") ?? 0).toLocaleString("en")} of ${total.toLocaleString("en")}`;
   return make(
     "span",
@@ -197,7 +199,7 @@ function heat(kind, way) {
 // Cells as large as lets the ways stand beside each other, where that leaves them readable; else one above the other.
 function fitCells(kind) {
   const columns = 1 + Math.max(1, ...report.ways.map((way) => layout(kind, way).consumers.length));
-  const ways = waysShown().length || 1;
+  const ways = waysShown(kind).length || 1;
   const size = (beside) => Math.floor(((find("heats").clientWidth + 28) / beside - 100) / columns) - 2;
   const fitting = size(ways) >= 22 ? size(ways) : Math.max(25, size(1));
   find("heats").style.setProperty("--cell", `${Math.min(38, fitting)}px`);
@@ -208,7 +210,7 @@ function drawHeat() {
   const key = `${view.kind} ${view.way}`;
   if (drawn !== key) {
     find("heat-title").textContent = kindTitle.get(view.kind) ?? "";
-    find("heats").replaceChildren(...waysShown().map((way) => heat(view.kind, way)));
+    find("heats").replaceChildren(...waysShown(view.kind).map((way) => heat(view.kind, way)));
     find("hint").textContent = "";
     fitCells(view.kind);
     drawn = key;
