@@ -17,6 +17,8 @@ _SLOTS: dict[str, dict[str, str]] = {
     "rmsprop": {"velocity": "rms", "momentum": "momentum", "average_gradient": "mg"},
     "adagrad": {"accumulator": "accumulator"},
     "ftrl": {"accumulator": "accumulator", "linear": "linear"},
+    # Not TF 1's accumulator: it has the learning rate in it.
+    "sgd": {"m": "velocity", "momentum": "velocity"},
 }
 IN_HDF5 = "optimizer_weights/"
 IN_ARCHIVE = "optimizer/vars/"
@@ -32,10 +34,7 @@ class ObjectSlot(NamedTuple):
 
 
 def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
-    """The slots among the tensors of an object-based checkpoint: key to slot. `names` gives their full names by key.
-
-    Keras's momentum is not TF 1's (it has the learning rate in it), so SGD's slots keep the name they have.
-    """
+    """The slots among the tensors of an object-based checkpoint: key to slot. `names` gives their full names by key."""
     owners = {name: key for key, name in names.items()}
     if any(key.startswith(IN_HDF5) for key in names):
         # HDF5 puts a variable below its layer's group, under a name that the layer may have had before.
@@ -51,7 +50,7 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
                 found[key] = parsed
     # Some releases leave the optimizer's name out; its slots tell which one it was.
     unnamed = {slot.slot for slot in found.values() if not slot.optimizer}
-    guess = "Adam" if {"m", "v"} <= unnamed else "RMSprop" if "velocity" in unnamed else ""
+    guess = "Adam" if {"m", "v"} <= unnamed else "RMSprop" if "velocity" in unnamed else "SGD" if "m" in unnamed else ""
     # Keras 3 calls RMSprop rm_sprop.
     return {key: _named_as_in_tf1(slot, slot.optimizer.replace("_", "") or guess) for key, slot in found.items()}
 

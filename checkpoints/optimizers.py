@@ -31,7 +31,10 @@ _LISTS = {
     "adagrad": {"accumulator": "_accumulators"},
     "ftrl": {"accumulator": "_accumulators", "linear": "_linears"},
 }
-_KERAS_3_NAMES = {"momentum": "m", "velocity": "v"}
+_KERAS_NAMES = {
+    "adam": {"momentum": "m", "velocity": "v"},
+    "momentum": {"momentum": "accumulator", "velocity": "accumulator"},
+}
 _LEGACY = {("momentum", "accumulator"): "momentum"}
 _EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
 
@@ -60,10 +63,10 @@ def load_optimizer(
     `optimizer` is any Keras Adam, SGD with momentum, RMSprop, Adagrad or Ftrl (or plain SGD, which has no slots), or
     one of the same six of `tf.compat.v1.train`, in eager mode. It is built for the trainable ones of `variables` if it
     was not yet, and those it was built for must be among them. Slots are transformed as their variables are, without
-    constants added; Momentum's accumulator becomes Keras's velocity, -learning_rate times it, and stays as it is in
-    TF 1's own optimizer. The number of steps is `steps`, else `global_step` of the file, unless Adam's own powers count
-    another number. TF 1's own optimizers do not count steps; Adam's powers are taken from the file, or, with `steps`,
-    computed as TF 1 does.
+    constants added; Momentum's accumulator becomes Keras's velocity, -learning_rate times it, and the other way round,
+    and stays as it is between optimizers of one kind. The number of steps is `steps`, else `global_step` of the file,
+    unless Adam's own powers count another number. TF 1's own optimizers do not count steps; Adam's powers are taken
+    from the file, or, with `steps`, computed as TF 1 does.
 
     `Carried.notes` says what is not carried and may differ: an `epsilon` other than TF 1's default (1e-8 for Adam,
     1e-10 for RMSProp, none for Adagrad), as no file stores it.
@@ -86,6 +89,9 @@ class _Carrier:
         self._roles = checkpoint.roles()
         self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else _kind_of(optimizer)
         self._notes: list[str] = []
+        self._by_keras = any(
+            role.slot == "velocity" and "sgd" in role.optimizer.lower() for role in self._roles.values()
+        ) or any(name.startswith((IN_HDF5, IN_ARCHIVE)) for name in checkpoint.tensors)
 
     def run(self, steps: int | None) -> Carried:
         """Checks that every slot has a source, then assigns slots and iterations."""
@@ -105,8 +111,8 @@ class _Carrier:
             raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
         for name, slot, variable in targets:
             value = self._value(self._rows[name], slot, sources)
-            if self._kind == "momentum" and not self._v1:
-                value = (-np.float32(self._setting("learning_rate")) * value).astype(value.dtype)
+            if self._kind == "momentum":
+                value = self._as_momentum(value)
             written = assign(variable, value)
             if value_of(variable).tobytes() != written.tobytes():
                 raise CheckpointError(f"slot {slot} of {name} does not hold what was written")
@@ -118,6 +124,13 @@ class _Carrier:
             self._optimizer.iterations.assign(steps)
         self._compare_epsilon()
         return Carried(len(targets), steps, tuple(self._notes))
+
+    def _as_momentum(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """TF 1 keeps a sum of gradients, Keras -learning_rate times it, whoever reads or writes."""
+        if self._by_keras == (not self._v1):
+            return value
+        rate = -np.float32(self._setting("learning_rate"))
+        return np.asarray(value / rate if self._by_keras else value * rate, value.dtype)
 
     def _targets(self) -> list[tuple[str, str, Any]]:
         """(variable's name, slot, the optimizer's variable) for all slots of the optimizer."""
@@ -159,9 +172,7 @@ class _Carrier:
         found: dict[str, str] = {}
         for name, role in self._roles.items():
             if role.kind == "slot" and role.of == source and _matches(role, self._kind):
-                slot = (
-                    {"momentum": "m", "velocity": "v"}.get(role.slot, role.slot) if self._kind == "adam" else role.slot
-                )
+                slot = _KERAS_NAMES.get(self._kind, {}).get(role.slot, role.slot)
                 if slot in found:
                     problems.append(f"{source}: several slots {slot}: {found[slot]} and {name}")
                 found[slot] = name
@@ -237,7 +248,8 @@ def _plain(value: Any) -> Any:
 
 
 def _matches(role: Role, kind: str) -> bool:
-    return kind in role.optimizer.lower()
+    name = role.optimizer.lower()
+    return kind in name or (kind == "momentum" and "sgd" in name)
 
 
 def _built_for(optimizer: Any, ordered: list[tuple[str, Any]]) -> list[str]:

@@ -113,8 +113,7 @@ def _infer_object(info: TensorInfo, full_name: str) -> Role:
     path = info.name[: -len(VALUE)]
     owner, _, slot = path.partition("/.OPTIMIZER_SLOT/")
     if slot:
-        # The path calls the optimizer by its attribute; its own name is in the full name, Adam/fc/kernel/m.
-        return Role("slot", owner + VALUE, slot.rpartition("/")[2], full_name.partition("/")[0] or "optimizer")
+        return _object_slot_role(owner + VALUE, slot.rpartition("/")[2], full_name)
     last = path.rpartition("/")[2].lstrip("_")
     if _STEP.fullmatch(last) and info.dtype in ("int64", "int32") and not info.shape:
         return Role("counter")
@@ -126,6 +125,18 @@ def _infer_object(info: TensorInfo, full_name: str) -> Role:
     if parts[0] == AGAIN or "keras_api" in parts or "metrics" in parts:
         return Role("bookkeeping")
     return Role("variable")
+
+
+def _object_slot_role(owner: str, slot: str, full_name: str) -> Role:
+    """The path calls the optimizer by its attribute; its own name is in the full name.
+
+    That is Adam/fc/kernel/m by Keras, fc/kernel/Adam by TF 1's own optimizers.
+    """
+    first, last = full_name.partition("/")[0], full_name.rpartition("/")[2]
+    if last != slot and any(kind in last.lower() for kind in SLOTS):
+        return Role("slot", owner, slot, last)
+    # Keras's momentum is not TF 1's: it has the learning rate in it.
+    return Role("slot", owner, "velocity" if "sgd" in first.lower() else slot, first or "optimizer")
 
 
 def _owner(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:

@@ -84,21 +84,22 @@ def object_model(keras):
     return keras.Model(inputs, layers.Dense(2, name="fc2")(x))
 
 
-TRAINED = ("keras2", "keras3", "legacy")
+TRAINED = ("keras2", "keras3", "legacy", "keras2_sgd", "keras3_sgd", "legacy_sgd")
 
 
 def check_trained_on(keras, name):
-    """Loads data/trained_<name> with the state of its Adam, and trains on as the Keras that wrote it did."""
+    """Loads data/trained_<name> with the state of its optimizer, and trains on as the Keras that wrote it did."""
     with np.load(data(f"trained_{name}.npz")) as stored:
         golden = dict(stored)
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, name="fc")(inputs))
     variables = model_variables({"": model})
-    optimizer = keras.optimizers.Adam(1e-2)
+    sgd = name.endswith("_sgd")
+    optimizer = keras.optimizers.SGD(1e-2, momentum=0.9) if sgd else keras.optimizers.Adam(1e-2)
     with open_checkpoint(data(f"trained_{name}")) as checkpoint:
         plan = make_plan(checkpoint, variables, infer=True)
         load(plan, checkpoint, variables)
-        assert load_optimizer(plan, checkpoint, optimizer, variables) == (4, 5, ())
+        assert load_optimizer(plan, checkpoint, optimizer, variables) == (2 if sgd else 4, 5, ())
     model.compile(optimizer=optimizer, loss="mse")
     for _ in range(5):
         model.train_on_batch(golden["x"], golden["y"])

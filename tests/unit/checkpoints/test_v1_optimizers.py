@@ -77,6 +77,45 @@ def test_training_goes_on_as_in_tf1(name, used, model):
         np.testing.assert_allclose(weight, golden[f"{name}_{leaf}"], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["keras2_sgd", "keras3_sgd", "legacy_sgd"])
+def test_training_goes_on_as_in_keras(name, model):
+    with np.load(data(f"trained_{name}.npz")) as stored:
+        golden = dict(stored)
+    variables = model_variables({"": model})
+    watched = [weight.value if KERAS_3 else weight for weight in model.trainable_weights]
+    optimizer = OPTIMIZERS["momentum"]()
+    with open_checkpoint(data("trained_" + name)) as checkpoint:
+        plan = make_plan(checkpoint, variables, infer=True)
+        load(plan, checkpoint, variables)
+        assert load_optimizer(plan, checkpoint, optimizer, variables) == (2, 5, ())
+    for _ in range(5):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(golden["x"]) - golden["y"]))
+        optimizer.apply_gradients(list(zip(tape.gradient(loss, watched), watched)))
+    for weight, leaf in zip(model.get_weights(), ("kernel", "bias")):
+        np.testing.assert_allclose(weight, golden[leaf], rtol=0, atol=5e-7)
+
+
+@pytest.mark.skipif(
+    KERAS_3, reason="unsupported: tf.train.Checkpoint knows no variables of Keras 3 in these optimizers"
+)
+@pytest.mark.parametrize("name", ["adam", "momentum"])
+def test_slots_of_these_optimizers_in_object_based_checkpoints_are_known(name, model, tmp_path):
+    optimizer, again = OPTIMIZERS[name](), OPTIMIZERS[name]()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(np.ones((2, 4), "f4"))))
+    weights = model.trainable_weights
+    optimizer.apply_gradients(list(zip(tape.gradient(loss, weights), weights)))
+    path = tf.train.Checkpoint(model=model, optimizer=optimizer).save(str(tmp_path / "objects"))
+    variables = model_variables({"": model})
+    with open_checkpoint(path) as checkpoint:
+        plan = make_plan(checkpoint, variables, infer=True)
+        load_optimizer(plan, checkpoint, again, variables, steps=1)
+    for slot in optimizer.get_slot_names():
+        for weight in weights:
+            np.testing.assert_array_equal(*(made.get_slot(weight, slot).numpy() for made in (again, optimizer)))
+
+
 def test_adams_powers_are_the_files_or_computed_as_tf1_does(model):
     variables = model_variables({"net": model})
     optimizer = OPTIMIZERS["adam"]()

@@ -1,6 +1,6 @@
 """Makes trained_*: a layer after five steps of Keras's Adam, as tf.train.Checkpoint saves it, and after five more.
 
-Run it in TF 2.15 (legacy and new optimizers of Keras 2) and in 2.21 (Keras 3).
+trained_*_sgd: of SGD with momentum. Run it in TF 2.15 (legacy and new optimizers of Keras 2) and in 2.21 (Keras 3).
 
 python tests/unit/checkpoints/data/make_trained.py
 """
@@ -34,6 +34,9 @@ def train(name, optimizer):
 if __name__ == "__main__":
     if hasattr(keras, "version"):
         train("keras3", keras.optimizers.Adam(1e-2))
+        train("keras3_sgd", keras.optimizers.SGD(1e-2, momentum=0.9))
     else:
         train("keras2", keras.optimizers.Adam(1e-2))
         train("legacy", keras.optimizers.legacy.Adam(1e-2))
+        train("keras2_sgd", keras.optimizers.SGD(1e-2, momentum=0.9))
+        train("legacy_sgd", keras.optimizers.legacy.SGD(1e-2, momentum=0.9))
