@@ -165,7 +165,7 @@ def clean(session):
 
 @nox.session(name="base-images", venv_backend="none")
 def base_images(session):
-    """Build stand-ins for the official Python images, all or the versions named after --, where none can be pulled."""
+    """Build stand-ins for images that cannot be pulled: Python (3.13) and CUDA (cuda10.0), all or those after --."""
     _matrix(session, "base-images", *session.posargs)
 
 

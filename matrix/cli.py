@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, image_builds, locks, sweep
+from matrix import artifacts, bases, cuda, image_builds, locks, sweep
 from matrix.clean import clean
 from matrix.doctor import doctor
 from matrix.engine import NAMES, Containers, choose
@@ -101,13 +101,18 @@ def lock(project: Project, names: Sequence[str], check: bool) -> int:
     return 1 if found else 0
 
 
-def base_images(project: Project, pythons: Sequence[str], engine_name: str | None) -> int:
-    """Build stand-ins for the base images of the Python versions `pythons`, or of all environments."""
+def base_images(project: Project, names: Sequence[str], engine_name: str | None) -> int:
+    """Build stand-ins for the Python images (3.13) and those with CUDA (cuda10.0) in `names`, or of all rows."""
     engine = choose(project, engine_name, print)
     if not isinstance(engine, Containers):
         raise EngineUnavailable("a base image is for docker or podman: the venv engine needs none")
-    for python in pythons or sorted({environment.python for environment in project.environments.values()}):
-        bases.build(engine, python, print)
+    rows = project.environments.values()
+    pythons = {row.python for row in rows if not row.base}
+    for name in names or sorted(pythons | {f"cuda{row.cuda}" for row in rows if row.cuda_images}):
+        if name.startswith("cuda"):
+            cuda.build(engine, name.removeprefix("cuda"), print)
+        else:
+            bases.build(engine, name, print)
     return 0
 
 

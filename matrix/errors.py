@@ -121,5 +121,11 @@ class GoldenFailed(CarryoverError):
     status = 19
 
 
+class GpuMissing(CarryoverError):
+    """A gpu environment was asked for with CARRYOVER_REQUIRE_GPU, and there is no NVIDIA GPU."""
+
+    status = 20
+
+
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT
 TERMINATED = 143  # and by SIGTERM

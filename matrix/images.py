@@ -13,20 +13,22 @@ from functools import cache
 from pathlib import Path
 
 from matrix.environments import Environment
+from matrix.locks import index_variables
 from matrix.project import Project
 from matrix.tools import exclusive, uv
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base image: `kind` is `official` or `stand-in`, as every record says."""
+    """A base image: `kind` is `official` or `stand-in`, as every record says. `cuda` is what CUDA is copied out of."""
 
     reference: str
     id: str
     kind: str
+    cuda: Base | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.reference} {self.id[:19]}"
+        return f"{self.kind} {self.reference} {self.id[:19]}" + (f", CUDA of {self.cuda}" if self.cuda else "")
 
 
 def official_base(python: str) -> str:
@@ -37,6 +39,24 @@ def official_base(python: str) -> str:
 def stand_in_base(python: str) -> str:
     """What `nox -s base-images` builds in its place. `localhost/` is never pulled."""
     return f"localhost/carryover/python:{python}-bookworm-stand-in"
+
+
+def base_candidates(environment: Environment) -> list[tuple[str, str]]:
+    """(kind, reference) of the images that `environment` can stand on, the best first."""
+    if environment.base:
+        return [("official", environment.base)]
+    return [("official", official_base(environment.python)), ("stand-in", stand_in_base(environment.python))]
+
+
+def stand_in_cuda(cuda: str) -> str:
+    """What `nox -s base-images` builds where the images with CUDA `cuda`, such as 10.0, cannot be pulled."""
+    return f"localhost/carryover/cuda:{cuda}-stand-in"
+
+
+def cuda_candidates(environment: Environment) -> list[tuple[str, str]]:
+    """(kind, reference) of the images that the CUDA libraries of `environment` can be copied out of, the best first."""
+    named = [("official", reference) for reference in environment.cuda_images]
+    return named + [("stand-in", stand_in_cuda(environment.cuda))] if named else []
 
 
 def repository(environment: Environment) -> str:
@@ -76,6 +96,7 @@ def tag(project: Project, environment: Environment, base: Base) -> str:
         common_part(project, environment).encode(),
         project.lock(environment).read_bytes(),
         base.id.encode(),
+        base.cuda.id.encode() if base.cuda else b"",
         environment.device.encode(),
     ):
         digest.update(len(part).to_bytes(8, "little") + part)
@@ -120,7 +141,7 @@ def certificates() -> Path | None:
     return None
 
 
-def secrets(folder: Path) -> dict[str, Path]:
+def secrets(folder: Path, environment: Environment) -> dict[str, Path]:
     """The files to pass as BuildKit secrets, by id: the CA bundle and the package index that this host uses.
 
     They are taken from the variables that pip and uv read themselves. The index may hold a password: it is written to
@@ -132,6 +153,7 @@ def secrets(folder: Path) -> dict[str, Path]:
     for pip, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX")):
         if pip in os.environ:
             index.setdefault(ours, os.environ[pip])
+    index.update(index_variables(environment))
     if index:
         found["index"] = folder / "index"
         found["index"].touch(mode=0o600)

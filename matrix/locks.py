@@ -93,6 +93,17 @@ def news(path: Path, environment: Environment) -> list[str]:
     return told + _warnings(done)
 
 
+def index_variables(environment: Environment) -> dict[str, str]:
+    """What uv is told of a row that names an index: one of the caller's takes its place.
+
+    All indexes are asked for the version that is wanted, not the first that knows the name: a lock has hashes, so that
+    who serves a file is all the same.
+    """
+    if not environment.index:
+        return {}
+    return {"UV_INDEX": os.environ.get("UV_INDEX", environment.index), "UV_INDEX_STRATEGY": "unsafe-best-match"}
+
+
 def _compile(
     environment: Environment, requirements: tuple[str, ...] | list[str], options: list[str]
 ) -> subprocess.CompletedProcess[str]:
@@ -100,10 +111,7 @@ def _compile(
     command += ["--python", sys.executable]  # else uv asks every python on PATH, which takes seconds, and uses none
     command += ["--python-version", environment.python, "--python-platform", "x86_64-manylinux_2_28"]
     command += ["--no-emit-index-url", "--no-emit-find-links"]
-    environ = dict(os.environ)
-    if environment.index:
-        environ.setdefault("UV_INDEX", environment.index)
-        environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # a lock has hashes: who serves a file is all the same
+    environ = {**os.environ, **index_variables(environment)}
     return subprocess.run(
         command, input="\n".join(requirements), capture_output=True, text=True, check=False, env=environ, cwd="/"
     )

@@ -23,7 +23,7 @@ from matrix import artifacts
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.engine.process import recorder
 from matrix.environments import Environment
-from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, NothingSelected
+from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results, missing
@@ -137,6 +137,7 @@ def run_environment(
         there = artifacts.snapshot(project, folder / "in", readable(project, checks))
         run.cells = planned_cells(checks, environment, there)
         try:
+            _require_gpu(environment)
             run.prepared = engine.prepare(environment, run.log, progress.say)
             run_cells(run, there, arguments)
         except CarryoverError as error:
@@ -153,6 +154,11 @@ def readable(project: Project, checks: Sequence[Check]) -> list[str]:
     kinds = {check.consumes for check in checks}
     here = artifacts.ids(project)
     return [f"{k}/{n}" for k, names in here.items() for n in names if k in kinds or n == artifacts.COMMITTED]
+
+
+def _require_gpu(environment: Environment) -> None:
+    if environment.device == "gpu" and os.environ.get("CARRYOVER_REQUIRE_GPU", "0") != "0" and not gpu_here():
+        raise GpuMissing(f"{environment.id}: CARRYOVER_REQUIRE_GPU asks for an NVIDIA GPU, and nvidia-smi shows none")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -87,14 +88,13 @@ class Containers(Storage):
         return {_full_name(name): digest for name, digest in found.items()}
 
     def base(self, environment: Environment, here: dict[str, str]) -> Base | None:
-        """The base that is on this host: the official image, else the stand-in for it."""
-        for kind, reference in (
-            ("official", images.official_base(environment.python)),
-            ("stand-in", images.stand_in_base(environment.python)),
-        ):
-            if reference in here:
-                return Base(reference, here[reference], kind)
-        return None
+        """The base that is on this host, with what CUDA is copied out of: the named image, else the stand-in for it."""
+        base = _first(images.base_candidates(environment), here)
+        candidates = images.cuda_candidates(environment)
+        if base is None or not candidates:
+            return base
+        cuda = _first(candidates, here)
+        return replace(base, cuda=cuda) if cuda else None
 
     def up_to_date(self, environment: Environment, here: dict[str, str] | None = None) -> Prepared | None:
         """The image of `environment`, if it is there for the lock, the Dockerfile and the base as they are now.
@@ -128,18 +128,30 @@ class Containers(Storage):
             found = self.up_to_date(environment)  # another process may have built it meanwhile
             if found:
                 return found
-            base = self.base(environment, self.images()) or self._pull(environment, say)
+            base = self.base(environment, self.images()) or self._fetch(environment, say)
             tag = images.tag(self.project, environment, base)
             disk.require(disk.needed(self.project, environment), environment.id, self.folder())
-            say(f"building {tag} on {base.kind} {base.reference} (log: {self.project.shown(log)})")
+            say(f"building {tag} on {base} (log: {self.project.shown(log)})")
             self._build(environment, base, tag, log)
             disk.touch(tag)
             return Prepared(environment, tag, self.images()[tag], str(base))
 
-    def _pull(self, environment: Environment, say: Say) -> Base:
-        """Fetch the official base, trying again where the network may be at fault."""
-        reference = images.official_base(environment.python)
-        say(f"pulling {reference}")
+    def _fetch(self, environment: Environment, say: Say) -> Base:
+        """The base of `environment`, pulled as far as it is not here."""
+        here = self.images()
+        remedy = f"`nox -s base-images -- {environment.python}` builds a stand-in from Debian packages"
+        if environment.base:
+            remedy = "it has this TensorFlow in it, and there is no stand-in for that: pull or load it where you can"
+        candidates = images.base_candidates(environment)
+        base = _first(candidates, here) or self._pull([candidates[0][1]], remedy, say)
+        candidates = images.cuda_candidates(environment)
+        if not candidates:
+            return base
+        remedy = f"`nox -s base-images -- cuda{environment.cuda}` builds a stand-in, which can be loaded and no more"
+        return replace(base, cuda=_first(candidates, here) or self._pull(environment.cuda_images, remedy, say))
+
+    def _pull(self, references: Sequence[str], remedy: str, say: Say) -> Base:
+        """Fetch the first of `references` that can be had, trying again where the network may be at fault."""
 
         @tenacity.retry(
             stop=tenacity.stop_after_attempt(3),
@@ -147,25 +159,27 @@ class Containers(Storage):
             retry=tenacity.retry_if_exception(lambda e: isinstance(e, _PullFailed) and e.may_pass),
             reraise=True,
         )
-        def pull() -> None:
+        def pull(reference: str) -> None:
             done = subprocess.run(
                 [self.command, "pull", "--quiet", reference], capture_output=True, text=True, check=False
             )
             if done.returncode:
                 raise _PullFailed(done.stderr.strip().splitlines()[-1:] or ["no reason given"])
 
-        try:
-            pull()
-        except _PullFailed as error:
-            if "no space left" in str(error).lower():
-                raise DiskFull(
-                    f"no space left to pull {reference}: free some, for example `{self.name} image prune`"
-                ) from None
-            raise BaseImageUnavailable(
-                f"{reference} is not here and cannot be pulled (…{str(error)[-120:].strip()}): "
-                f"`nox -s base-images -- {environment.python}` builds a stand-in from Debian packages"
-            ) from None
-        return Base(reference, self.images()[reference], "official")
+        words = ""
+        for reference in references:
+            say(f"pulling {reference}")
+            try:
+                pull(reference)
+                return Base(reference, self.images()[reference], "official")
+            except _PullFailed as error:
+                words = str(error)
+                if "no space left" in words.lower():
+                    raise DiskFull(
+                        f"no space left to pull {reference}: free some, for example `{self.name} image prune`"
+                    ) from None
+        which = references[0] + (f" (and {', '.join(references[1:])} in its place)" if references[1:] else "")
+        raise BaseImageUnavailable(f"{which} is not here and cannot be pulled (…{words[-120:].strip()}): {remedy}")
 
     def _build(self, environment: Environment, base: Base, tag: str, log: Path) -> None:
         temporary = tempfile.TemporaryDirectory(prefix="build-", dir=self.project.state)
@@ -173,10 +187,12 @@ class Containers(Storage):
             context = self.project.state / "context"
             context.mkdir(exist_ok=True)
             images.write_context(self.project, environment, context)
-            arguments = ["build", "--network=host", "--target", environment.device, "--tag", tag]
+            target = "cpu" if environment.base else environment.device  # NVIDIA's own image has CUDA where it wants it
+            arguments = ["build", "--network=host", "--target", target, "--tag", tag]
+            arguments += ["--build-arg", f"CUDA={base.cuda.reference}"] if base.cuda else []
             arguments += ["--build-arg", f"BASE={reference}", "--build-arg", f"ENVIRONMENT={environment.id}"]
             arguments += ["--label", f"carryover.environment={environment.id}"]
-            for name, path in images.secrets(Path(folder)).items():
+            for name, path in images.secrets(Path(folder), environment).items():
                 arguments += ["--secret", f"id={name},src={path}"]
             # podman: one container to build in, which _own_name removes
             arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")
@@ -314,6 +330,11 @@ class Containers(Storage):
                 return
             if attempt < 2:
                 time.sleep(0.3)
+
+
+def _first(candidates: Sequence[tuple[str, str]], here: dict[str, str]) -> Base | None:
+    """The first of the candidates that is on this host."""
+    return next((Base(name, here[name], kind) for kind, name in candidates if name in here), None)
 
 
 class _PullFailed(Exception):

@@ -21,6 +21,7 @@ from matrix.engine.process import (
     spawn,
 )
 from matrix.environments import Environment
+from matrix.errors import EngineUnavailable
 from matrix.project import Project
 from matrix.tools import exclusive, uv
 
@@ -64,6 +65,9 @@ class VirtualEnvironments:
 
     def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
         """The virtual environment of `environment`, made if need be, under its final name only when it is complete."""
+        if environment.base or environment.cuda_images:
+            source = environment.base or environment.cuda_images[0]
+            raise EngineUnavailable(f"{environment.id} needs docker or podman: a part of it comes out of {source}")
         locks.check_lock(self.project.lock(environment), environment)
         interpreter = interpreters.require(environment.python)
         folder = self._folder(environment, interpreter)
@@ -83,7 +87,12 @@ class VirtualEnvironments:
         return self._prepared(environment, interpreter)
 
     def _make(self, environment: Environment, interpreter: Path, folder: Path, log: Path) -> None:
-        environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+        environ = {
+            **os.environ,
+            **locks.index_variables(environment),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
+        }
         environ.pop("VIRTUAL_ENV", None)
         lock = str(self.project.lock(environment))
         python = str(folder / "bin" / "python")
@@ -116,6 +125,7 @@ class VirtualEnvironments:
         environ = {
             **ENVIRON,
             **prepared.environment.env,
+            **_cuda(prepared.environment, binaries.parent),
             "PATH": f"{binaries}:{os.defpath}",
             "HOME": str(temporary),
             "TMPDIR": str(temporary),
@@ -128,3 +138,10 @@ class VirtualEnvironments:
 
     def remove(self, name: str) -> None:
         """Nothing stays but processes, which end with the one that `start` gave back."""
+
+
+def _cuda(environment: Environment, folder: Path) -> dict[str, str]:
+    """Where the loader finds CUDA's libraries, which in an image stand together in one folder."""
+    if environment.device == "cpu":
+        return {}
+    return {"LD_LIBRARY_PATH": ":".join(map(str, sorted(folder.glob("lib/python3*/site-packages/nvidia/*/lib"))))}

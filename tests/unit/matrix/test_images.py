@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from matrix import images
+from matrix.environments import Environment
 from matrix.project import Project
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BASE = images.Base("docker.io/library/python:3.13-slim-bookworm", "sha256:" + "a" * 64, "official")
+ROW = Environment("cpu-tf2.21", "2.21.0", "tensorflow-cpu", "3.13", 3, (), "")
 VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST")
 CERTIFICATES = ("CARRYOVER_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 
@@ -116,14 +119,14 @@ def test_what_a_row_has_in_common_follows_the_locks_of_the_others(project, row):
 
 
 def test_nothing_is_passed_where_nothing_is_set(plain, tmp_path):
-    assert images.secrets(tmp_path) == {}
+    assert images.secrets(tmp_path, ROW) == {}
 
 
 def test_the_index_reaches_a_shell_as_it_was_set_and_only_its_owner_reads_it(plain, tmp_path):
     address = "https://user:p$w'o\"rd `x`@index.example/simple https://two.example"
     plain.setenv("UV_INDEX", address)
     plain.setenv("PIP_INDEX_URL", "https://pip.example/simple")
-    file = images.secrets(tmp_path)["index"]
+    file = images.secrets(tmp_path, ROW)["index"]
     assert file.stat().st_mode & 0o777 == 0o600
     script = f'set -a; . {file}; printf "%s|%s" "$UV_INDEX" "$UV_DEFAULT_INDEX"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
@@ -133,8 +136,16 @@ def test_the_index_reaches_a_shell_as_it_was_set_and_only_its_owner_reads_it(pla
 def test_pips_index_does_not_replace_uvs_own(plain, tmp_path):
     plain.setenv("PIP_INDEX_URL", "https://pip.example/simple")
     plain.setenv("UV_DEFAULT_INDEX", "https://uv.example/simple")
-    assert "uv.example" in images.secrets(tmp_path)["index"].read_text()
-    assert "pip.example" not in images.secrets(tmp_path)["index"].read_text()
+    assert "uv.example" in images.secrets(tmp_path, ROW)["index"].read_text()
+    assert "pip.example" not in images.secrets(tmp_path, ROW)["index"].read_text()
+
+
+def test_the_index_of_a_row_is_passed_unless_the_caller_has_one_and_all_are_asked(plain, tmp_path):
+    row = msgspec.structs.replace(ROW, index="https://row.example/simple")
+    assert "row.example" in images.secrets(tmp_path, row)["index"].read_text()
+    assert "unsafe-best-match" in images.secrets(tmp_path, row)["index"].read_text()
+    plain.setenv("UV_INDEX", "https://own.example/simple")
+    assert "row.example" not in images.secrets(tmp_path, row)["index"].read_text()
 
 
 @pytest.mark.parametrize("first", range(len(CERTIFICATES)))
@@ -144,4 +155,12 @@ def test_the_first_bundle_that_is_a_file_is_taken(plain, tmp_path, first):
         if place >= first:
             file.touch()
         plain.setenv(name, str(file))
-    assert images.secrets(tmp_path) == {"ca": tmp_path / f"{first}.pem"}
+    assert images.secrets(tmp_path, ROW) == {"ca": tmp_path / f"{first}.pem"}
+
+
+def test_a_gpu_image_is_another_when_its_cuda_comes_from_elsewhere(project):
+    row = project.environment("gpu-tf2.4")
+    assert [kind for kind, _ in images.cuda_candidates(row)] == ["official"] * len(row.cuda_images) + ["stand-in"]
+    tags = {images.tag(project, row, replace(BASE, cuda=cuda)) for cuda in (None, BASE, replace(BASE, id="sha256:b"))}
+    assert len(tags) == 3
+    assert "CUDA of official" in str(replace(BASE, cuda=BASE))
