@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -29,6 +31,14 @@ def site_packages():
 
 
 @pytest.fixture(scope="module")
+def path():
+    """sys.path as a fresh interpreter has it: setuptools, once imported, adds to it what it has inside."""
+    words = [sys.executable, "-c", "import sys; print(*map(repr, sys.path), sep='\\n')"]
+    lines = subprocess.check_output(words, universal_newlines=True).splitlines()
+    return [os.path.realpath(ast.literal_eval(line)) for line in lines]
+
+
+@pytest.fixture(scope="module")
 def locked(environment):
     """{distribution: version} as the lock says."""
     with open(environment["lock"]) as file:
@@ -36,10 +46,10 @@ def locked(environment):
     return {canonical(name): version for name, version in pins}
 
 
-def test_what_is_installed_is_what_the_lock_says(environment, locked, record_property):
+def test_what_is_installed_is_what_the_lock_says(environment, locked, path, record_property):
     # An image that has TensorFlow already has other distributions too: the lock is what was added to it.
-    places = {"path": [site_packages()]} if environment["base"] else {}
-    installed = {canonical(d.metadata["Name"]): d.version for d in metadata.distributions(**places)}
+    places = [site_packages()] if environment["base"] else path
+    installed = {canonical(d.metadata["Name"]): d.version for d in metadata.distributions(path=places)}
     record_property("distributions", len(installed))
     assert installed == locked
 
@@ -72,7 +82,7 @@ def test_versions_are_the_rows_own(environment, locked, record_property):
     assert version == locked.get(package, version)  # before 2.6 Keras is a part of TensorFlow
 
 
-def test_nothing_else_is_on_the_path(environment, plan):
+def test_nothing_else_is_on_the_path(environment, path):
     """Neither a folder of the caller's or the system's, nor a module in site-packages that no distribution owns."""
     if environment["base"]:
         pytest.skip("unsupported: the packages of the image it stands on are in sight, TensorFlow among them")
@@ -83,7 +93,7 @@ def test_nothing_else_is_on_the_path(environment, plan):
         os.path.join(standard, "lib-dynload"),
         os.path.dirname(standard) + "/python%d%d.zip" % sys.version_info[:2],
     }
-    foreign = {os.path.realpath(place) for place in sys.path} - allowed
+    foreign = set(path) - allowed
     assert not foreign, "on sys.path: " + ", ".join(sorted(foreign))
 
     owned = set(OF_UV)
