@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -61,7 +62,7 @@ def check(kind, exported, new_artifact, record_property):
     assert ulps <= subject.ULPS
     directory = new_artifact(kind)
     for name in os.listdir(folder):
-        os.rename(os.path.join(folder, name), os.path.join(directory, name))
+        shutil.move(os.path.join(folder, name), os.path.join(directory, name))
 
 
 def test_frozen_graph_computes_the_same_in_a_fresh_process(exported, new_artifact, record_property):
