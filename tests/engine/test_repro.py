@@ -183,3 +183,22 @@ def test_ctrl_c_leaves_nothing(planted):
     assert (planted.left(), planted.containers(process.pid)) == ([], [])
     time.sleep(0.2)
     assert repeated(planted) == []
+
+
+WRITER = """
+import os
+
+def test_writes(new_artifact):
+    with open(os.path.join(new_artifact("letters"), "a"), "w") as file:
+        file.write(str(os.getpid()))
+"""
+
+
+def test_a_producer_that_runs_again_does_not_replace_what_it_wrote(failed_once):
+    failed_once.cells(WRITER, module="test_writer")
+    failed_once.run("-k", "writes")
+    manifest = failed_once.root / f"artifacts/letters/{ID}/manifest.json"
+    before = manifest.read_bytes(), manifest.stat().st_mtime_ns
+    done = failed_once.do("repro", f"{ID}/writer::writes")
+    assert (done.status, "passes, as it did" in done.out) == (0, True), done.out + done.err
+    assert (manifest.read_bytes(), manifest.stat().st_mtime_ns) == before
