@@ -2,6 +2,7 @@
 
     artifacts/KIND/NAME/manifest.json     written here, by a cell that passed
     tests/fixtures/KIND/manifest.json     committed with the sources, called `committed`
+    tests/pairs/oldest/KIND/NAME/…        committed too, written by releases that have no environment
 
 A run reads a snapshot of its own, so that another run may publish at the same time.
 """
@@ -77,14 +78,18 @@ def _copy(folder: Path, destination: Path) -> None:
 def _folders(project: Project) -> list[tuple[str, str, Path]]:
     """(kind, id, folder) of everything that is there."""
     there = [(path.parent.name, COMMITTED, path.parent) for path in project.committed.glob(f"*/{MANIFEST}")]
-    there += [(p.parent.parent.name, p.parent.name, p.parent) for p in project.artifacts.glob(f"*/*/{MANIFEST}")]
+    for root in (project.artifacts, project.oldest):
+        there += [(p.parent.parent.name, p.parent.name, p.parent) for p in root.glob(f"*/*/{MANIFEST}")]
     return sorted(entry for entry in there if not entry[2].name.startswith("."))  # a hidden one is not done yet
 
 
 def folder_of(project: Project, name: str) -> Path:
     """Where the artifact KIND/ID is, or would be."""
     kind, _, producer = name.partition("/")
-    return project.committed / kind if producer == COMMITTED else project.artifacts / kind / producer
+    if producer == COMMITTED:
+        return project.committed / kind
+    old = project.oldest / kind / producer
+    return old if old.is_dir() else project.artifacts / kind / producer
 
 
 def ids(project: Project) -> dict[str, list[str]]:

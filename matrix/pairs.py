@@ -87,7 +87,12 @@ def load_kinds(path: Path) -> tuple[Kind, ...]:
         raise BadConfiguration(f"{path.name}: {error}") from error
 
 
-def select(words: Sequence[str], environments: Mapping[str, Environment], kinds: Sequence[Kind]) -> Selection:
+def select(
+    words: Sequence[str],
+    producers: Mapping[str, Environment],
+    consumers: Mapping[str, Environment],
+    kinds: Sequence[Kind],
+) -> Selection:
     """What `words` such as `producer=1.15,2.4`, `consumer=keras3`, `kind=keras-h5` and `way=native` leave.
 
     Environments go by id, release or tag. A bare word is a kind, a way, or environments on both sides. Keras 2 in the
@@ -95,8 +100,8 @@ def select(words: Sequence[str], environments: Mapping[str, Environment], kinds:
     NothingSelected with the nearest names for a word that names nothing.
     """
     axes: dict[str, dict[str, set[str]]] = {
-        "producer": _names(environments),
-        "consumer": _names(environments),
+        "producer": _names(producers),
+        "consumer": _names(consumers),
         "kind": {kind.id: {kind.id} for kind in kinds},
         "way": {way: {way} for way in WAYS},
     }
@@ -112,10 +117,10 @@ def select(words: Sequence[str], environments: Mapping[str, Environment], kinds:
                 raise NothingSelected(f"--only {word!r} names nothing of the matrix: {nearest(name, known)}")
             for a in found:
                 chosen.setdefault(a, set()).update(axes[a][name])
-    releases = {row.id for row in environments.values() if not row.session.endswith("-legacy")}
+    releases = {row.id for row in {**producers, **consumers}.values() if not row.session.endswith("-legacy")}
     usual = {"producer": releases, "consumer": releases, "kind": {kind.id for kind in kinds}, "way": set(WAYS)}
-    order = {"kind": [kind.id for kind in kinds], "way": list(WAYS)}
-    left = {a: [x for x in order.get(a, environments) if x in chosen.get(a, usual[a])] for a in axes}
+    order = {"producer": producers, "consumer": consumers, "kind": [kind.id for kind in kinds], "way": WAYS}
+    left = {a: [x for x in order[a] if x in chosen.get(a, usual[a])] for a in axes}
     return Selection(*(tuple(left[a]) for a in ("producer", "consumer", "kind", "way")))
 
 
@@ -135,6 +140,7 @@ def writing_cells(
     return [
         PlannedCell(name, f"{TEST}::test_writes[{kind.id}]", "produce", kind.id)
         for name in selection.producers
+        if name in environments
         for kind in kinds
         if kind.id in read and set(kind.written_by) <= set(environments[name].tags)
     ]

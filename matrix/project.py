@@ -88,6 +88,11 @@ class Project:
         return self.root / "tests" / "fixtures"
 
     @property
+    def oldest(self) -> Path:
+        """What releases without an environment of their own wrote, committed: KIND/PRODUCER/."""
+        return self.root / "tests" / "pairs" / "oldest"
+
+    @property
     def state(self) -> Path:
         """Runs under way, virtual environments, locks between processes. May be deleted at any time."""
         return self.root / ".carryover"

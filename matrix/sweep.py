@@ -23,8 +23,10 @@ import msgspec
 
 from matrix import artifacts, pairs
 from matrix.engine import Engine
+from matrix.environments import Environment
 from matrix.errors import Busy, CarryoverError, NothingSelected
 from matrix.ledger import Entry, Judged, judge_all, load_ledger
+from matrix.oldest import oldest
 from matrix.pairs import Kind, MatrixPlan, PlannedCell
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results
@@ -53,6 +55,11 @@ class Store:
             row.id: row for row in project.environments.values() if row.device == "cpu" and "tensorflow" in row.tags
         }
 
+    @property
+    def producers(self) -> dict[str, Environment]:
+        """Whose files there are to read: the oldest releases, of which only files are here, and the environments."""
+        return oldest(self.project) | self.environments
+
     def plan(self) -> MatrixPlan:
         """The plan as it was written."""
         return msgspec.json.decode(self.plan_file.read_bytes(), type=MatrixPlan)
@@ -80,7 +87,7 @@ class Store:
         """The name and the folder of the artifact that `cell` reads, or writes."""
         kind = next(kind for kind in self.kinds if kind.id == cell.kind)
         name = f"{kind.artifact}/{cell.producer or cell.environment}"
-        return name, self.project.artifacts / name
+        return name, artifacts.folder_of(self.project, name)
 
     def to_do(self, cells: Sequence[PlannedCell], image_id: str, since: str = "") -> list[PlannedCell]:
         """Those of `cells` of one environment that have no record of this image, this code and this artifact.
@@ -109,7 +116,8 @@ class Store:
         """The producers by kind of whose files there is an artifact."""
         found: dict[str, set[str]] = {}
         for kind in self.kinds:
-            there = {name for name in producers if (self.project.artifacts / kind.artifact / name).is_dir()}
+            folders = {name: artifacts.folder_of(self.project, f"{kind.artifact}/{name}") for name in producers}
+            there = {name for name, folder in folders.items() if folder.is_dir()}
             found.setdefault(kind.written, set()).update(there)
         return found
 
@@ -142,7 +150,7 @@ def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bo
     """
     store = Store(project)
     ledger = store.ledger()  # an error in it shows now, not after the run
-    selection = pairs.select(words, store.environments, store.kinds)
+    selection = pairs.select(words, store.producers, store.environments, store.kinds)
     since = datetime.now(UTC).isoformat(timespec="seconds") if fresh else ""
     with _alone(store):
         writing = pairs.writing_cells(selection, store.environments, store.kinds)
@@ -155,7 +163,7 @@ def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bo
         _stage(store, engine, "read", reading, since, terminal)
         latest = store.latest()
         records = [latest[key] for cell in [*writing, *reading] if (key := (cell.environment, cell.cell)) in latest]
-        return judge_all(records, ledger, store.environments)
+        return judge_all(records, ledger, store.producers)
 
 
 def _stage(
@@ -215,7 +223,7 @@ def _told(
 ) -> None:
     latest = store.latest()
     records = [latest[key] for cell in cells if (key := (name, cell.cell)) in latest]
-    judged = judge_all(records, store.ledger(), store.environments)
+    judged = judge_all(records, store.ledger(), store.producers)
     terminal.say(f"{stage} {name}: {counted(judged)}, {seconds:.0f} s")
 
 

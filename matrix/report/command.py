@@ -12,6 +12,7 @@ import msgspec
 
 from matrix.errors import NothingToReport
 from matrix.ledger import Judged, judge_all, load_ledger
+from matrix.oldest import oldest
 from matrix.plan import load_checks
 from matrix.project import Project
 from matrix.report.changes import changes
@@ -45,7 +46,7 @@ def gather(project: Project) -> Report:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     steps = read_steps(folder / "bench-steps.json")
     ledger = load_ledger(project.root / "matrix" / "ledger.toml")
-    judged = judge_all(matrix, ledger, project.environments)
+    judged = judge_all(matrix, ledger, oldest(project) | project.environments)
     return make_report(plan, judged, _checks(project, rows), now, ledger, [*torn, *torn_rows], steps)
 
 

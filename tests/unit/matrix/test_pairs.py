@@ -21,7 +21,7 @@ KINDS = load_kinds(CHECKOUT / "tests/pairs/kinds.toml")
 
 
 def chosen(*words):
-    return select(words, ENVIRONMENTS, KINDS)
+    return select(words, ENVIRONMENTS, ENVIRONMENTS, KINDS)
 
 
 def test_everything_is_every_release_both_ways():
