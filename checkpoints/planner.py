@@ -26,11 +26,18 @@ class Target(NamedTuple):
     dtype: str
 
 
+def _held_dtype(variable: Any) -> Any:
+    """The type of a variable's value: on JAX not the type that it says it has, where that one has 64 bits."""
+    value = getattr(variable, "value", None)
+    on_jax = type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+    return value.dtype if on_jax and value is not None else variable.dtype
+
+
 def describe_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
     """Shape and type of every variable; CheckpointError for a type TensorFlow does not have or a shape not known."""
     described = {}
     for name, variable in targets.items():
-        dtype = dtypes.name_of(variable.dtype)
+        dtype = dtypes.name_of(_held_dtype(variable))
         if dtype is None:
             raise CheckpointError(f"model variable {name}: unknown type {variable.dtype}")
         described[name] = Target(_shape_of(name, variable), dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from .inference import Candidate, Group, refusal
@@ -48,7 +49,10 @@ class Problems:
             return
         settle = Rule(re.escape(row.source), row.target or "", row.transform, row.target_dtype)
         told = f"{row.dtype} by its rule" if row.dtype else f"{row.source_dtype} in the file"
-        self.add(f"{row.source} is {told}, but {row.target_dtype} in the model ({row.target})\n{show(settle)}")
+        narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+        jax = "jax" in sys.modules and narrow.get(row.dtype or row.source_dtype) == row.target_dtype
+        why = "; JAX has types of 64 bits only with JAX_ENABLE_X64=1" if jax else ""
+        self.add(f"{row.source} is {told}, but {row.target_dtype} in the model ({row.target}){why}\n{show(settle)}")
 
     def pieces(self, row: Row) -> list[Piece]:
         """The pieces of a row; none, and a problem, if the shapes do not fit."""

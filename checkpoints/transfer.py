@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
@@ -33,8 +32,6 @@ def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> No
         standing = value_of(variables[name])
         if standing.shape != written.shape or not _same_bits(standing, written):
             narrowed = "" if standing.dtype == written.dtype else f": it is {standing.dtype}, not {written.dtype}"
-            if narrowed and "jax" in sys.modules:
-                narrowed += " (JAX has types of 64 bits only with JAX_ENABLE_X64=1)"
             raise CheckpointError(
                 "{}: {} was assigned from {}, but does not hold what was written{}".format(
                     checkpoint.path, name, ", ".join(row.source for row in rows), narrowed

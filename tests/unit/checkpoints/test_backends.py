@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from checkpoints import (
-    CheckpointError,
     Ignore,
     Layer,
+    MappingError,
     Rule,
     export,
     load,
@@ -269,9 +269,19 @@ def test_an_object_based_checkpoint_of_keras_2_becomes_one_that_tensorflow_resto
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="only JAX narrows types on its own")
-def test_types_that_jax_narrows_are_an_error_that_says_what_to_set():
+def test_types_that_jax_narrows_are_all_problems_of_the_plan():
     with open_checkpoint(data("types")) as checkpoint:
-        rules = [Rule("d/float64", "x"), Ignore(".*", "not asked for")]
-        variables = {"x": keras.Variable(np.zeros((3, 5)), dtype="float64")}
-        with pytest.raises(CheckpointError, match=r"is float32, not float64 .*JAX_ENABLE_X64=1"):
-            load(make_plan(checkpoint, variables, rules), checkpoint, variables)
+        names = ("float64", "int64")
+        rules = [*(Rule(f"d/{name}", name) for name in names), Ignore(".*", "not asked for")]
+        variables = {name: keras.Variable(np.zeros((3, 5)), dtype=name, name=name) for name in names}
+        with pytest.raises(MappingError) as caught:
+            make_plan(checkpoint, variables, rules)
+        for name, problem in zip(names, caught.value.problems):
+            narrow = name.replace("64", "32")
+            assert problem.startswith(f"d/{name} is {name} in the file, but {narrow} in the model ({name})")
+            assert "JAX_ENABLE_X64=1" in problem and f'Rule("d/{name}", "{name}", dtype="{narrow}")' in problem
+        casts = [Rule(f"d/{name}", name, dtype=name.replace("64", "32")) for name in names]
+        load(make_plan(checkpoint, variables, [*casts, rules[-1]]), checkpoint, variables)
+        for name in names:
+            read = checkpoint.read(f"d/{name}")
+            assert np.array_equal(np.asarray(variables[name].value), read.astype(name.replace("64", "32")))
