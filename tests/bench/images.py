@@ -43,7 +43,7 @@ class Bench:
         command, self.environ = self.engine.builder()
         self.build = [*command, "build", "--quiet", "--network=host"]
         self.secrets = []
-        for name, path in images.secrets(folder).items():
+        for name, path in images.secrets(folder, self.rows[0]).items():
             if name == "index":
                 path = folder / "pip"
                 path.write_text(os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX", ""))

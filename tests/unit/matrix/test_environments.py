@@ -150,3 +150,14 @@ def test_an_unknown_name_comes_with_those_near_it(asked, meant):
 
 def test_a_name_that_is_near_none_comes_with_all():
     assert nearest("everything", ["cpu-tf1.15", "gpu-tf1.15"]) == "there are cpu-tf1.15, gpu-tf1.15"
+
+
+def test_the_table_of_the_reference_is_that_of_the_rows():
+    text = (CHECKOUT / "docs" / "reference.md").read_text()
+    table = re.findall(r"^\| ([\d.]+) \| (3\.\d+) \| (\d) \| (.*) \|$", text, re.MULTILINE)
+    rows = [row for row in ROWS.values() if row.session in ("cpu-tf1", "cpu-tf2")]
+    assert [line[:3] for line in table] == [(row.tensorflow, row.python, str(row.keras)) for row in rows]
+    for row, line in zip(rows, table, strict=True):
+        gpu = ROWS[row.id.replace("cpu", "gpu")]
+        image = gpu.cuda_images[0].removeprefix("docker.io/") if gpu.cuda_images else "wheels"
+        assert image in line[3]
