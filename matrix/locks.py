@@ -23,7 +23,7 @@ _PIN = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?==(\d+\.\d+)\.\S+")
 _WHEELS = [f"--only-binary={name}" for name in ("tensorflow", "tensorflow-cpu", "numpy", "h5py", "protobuf")]
 
 #: What uv says when the network is at fault; it has then tried four times, and waited longer each time.
-_NETWORK = re.compile(
+NETWORK = re.compile(
     r"timed out|timeout|error sending request|connection (refused|reset)|dns error|after \d+ retries|50[0234]",
     re.IGNORECASE,
 )
@@ -81,7 +81,7 @@ def news(path: Path, environment: Environment) -> list[str]:
         if pin is None:
             continue
         done = _compile(environment, [f"{pin[1]}=={pin[2]}.*"], ["--no-deps", "--only-binary", pin[1]])
-        if done.returncode and _NETWORK.search(done.stderr):
+        if done.returncode and NETWORK.search(done.stderr):
             raise BuildFailed(_why(environment, done))
         newest = re.search(r"^[\w.-]+==(\S+)", done.stdout, re.MULTILINE)
         if newest and newest[1] != requirement.rpartition("==")[2]:
@@ -141,7 +141,7 @@ def _warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
 def _why(environment: Environment, done: subprocess.CompletedProcess[str]) -> str:
     words = _because(done)
     cannot = f"the lock of {environment.id} cannot be made"
-    if _NETWORK.search(words):
+    if NETWORK.search(words):
         return f"{cannot}: the package index does not answer, though asked several times; try again later ({words})"
     if re.search(r"Python ABI tag|Python version|Python implementation tag|wheels? with a matching Python", words):
         return f"{_at(environment, 'python')}python = {environment.python!r} of {environment.id} does not fit: {words}"

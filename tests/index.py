@@ -13,10 +13,10 @@ import zipfile
 from collections.abc import Iterator
 
 
-def wheel(name: str, version: str, tag: str = "py3-none-any") -> tuple[str, bytes]:
-    """(file name, contents) of a wheel with one empty module."""
+def wheel(name: str, version: str, tag: str = "py3-none-any", text: bytes = b"") -> tuple[str, bytes]:
+    """(file name, contents) of a wheel with one module, which holds `text`."""
     files = {
-        f"{name}.py": b"",
+        f"{name}.py": text,
         f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{name}-{version}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
     }
@@ -24,8 +24,8 @@ def wheel(name: str, version: str, tag: str = "py3-none-any") -> tuple[str, byte
     files[f"{name}-{version}.dist-info/RECORD"] = record.encode()
     contents = io.BytesIO()
     with zipfile.ZipFile(contents, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(zipfile.ZipInfo(path), text)
+        for path, content in files.items():
+            archive.writestr(zipfile.ZipInfo(path), content)
     return f"{name}-{version}-{tag}.whl", contents.getvalue()
 
 

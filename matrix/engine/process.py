@@ -15,6 +15,7 @@ from typing import IO
 
 from matrix.environments import Environment
 from matrix.errors import BuildFailed, CarryoverError, DiskFull
+from matrix.locks import NETWORK
 from matrix.tools import undisturbed
 
 Say = Callable[[str], None]
@@ -160,4 +161,14 @@ def _build_error(environment: Environment, words: str, log: Path) -> CarryoverEr
     of_uv = [line for line in lines if re.match(r"error: |cause: |× |╰─▶ ", line)]
     of_engine = [line for line in lines if re.match(r"error", line, re.IGNORECASE)]
     cause = "; ".join(of_uv[:3]) or (of_engine or lines or ["it said nothing"])[-1]
-    return BuildFailed(f"{environment.id} could not be built: {cause[:400]}; log: {log}")
+    advice = _advice(environment, " ".join(of_uv))
+    return BuildFailed(f"{environment.id} could not be built: {advice}{cause[:400]}; log: {log}")
+
+
+def _advice(environment: Environment, words: str) -> str:
+    """What to make of the words of uv, where they alone do not say it."""
+    if re.search(r"404|not found in the package registry|there is no version of", words, re.IGNORECASE):
+        return f"what it pins is not on the package index any more (another lock: nox -s lock -- {environment.id}): "
+    if NETWORK.search(words):
+        return "the package index does not answer, though asked several times; try again later: "
+    return ""
