@@ -48,14 +48,18 @@ function drawSmall(canvas, kind, way) {
   const size = Math.max(producers.length, consumers.length) > 10 ? 4 : 12;
   canvas.width = Math.max(consumers.length, 1) * size;
   canvas.height = Math.max(producers.length, 1) * size;
+  canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
   const pen = canvas.getContext("2d");
   producers.forEach((producer, row) =>
     consumers.forEach((consumer, column) => {
       const cells = at.get(`${producer} ${consumer}`);
       if (!cells) return;
       pen.globalAlpha = cells.some((cell) => shown[cell]) ? 1 : 0.13;
-      pen.fillStyle = colours.get(text("state", cells[0]));
-      pen.fillRect(column * size, row * size, size - size / 8, size - size / 8);
+      const side = size - size / 8;
+      pen.fillStyle = pen.strokeStyle = colours.get(text("state", cells[0]));
+      pen.lineWidth = size / 8;
+      if (text("state", cells[0]) !== "no-record") pen.fillRect(column * size, row * size, side, side);
+      else pen.strokeRect((column + 1 / 8) * size, (row + 1 / 8) * size, side - size / 8, side - size / 8); // a hole
     }),
   );
 }
@@ -101,7 +105,7 @@ function buildOverview() {
       make(
         "button",
         { type: "button", class: "card", "data-kind": id, onclick: () => choose({ kind: id }, find("heat")) },
-        make("strong", {}, title),
+        make("strong", { title }, title),
         make("span", { class: "pair" }, ...report.ways.map((way) => smallHeat(id, way))),
       ),
     ),
