@@ -105,14 +105,19 @@ def test_without_a_terminal_there_is_no_shell(failed_once):
     assert (done.status, "--shell needs a terminal" in done.error) == (2, True)
 
 
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+def test_on_another_engine_the_record_says_so(failed):
+    done = Planted(failed.root, "venv").do("repro", ODD)
+    assert (done.status, "fails again, in the same way" in done.out) == (1, True), done.out + done.err
+    assert "rebuilt: the cell ran on docker" in repeated(failed)[-1].details["image"]
+
+
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)  # test_bundle.py has it on all
 def test_in_an_image_that_is_gone_it_is_rebuilt_and_marked(planted_anew):
     plant(planted_anew)
     assert planted_anew.run().status == 1
     before = planted_anew.records()["test_is_even[committed]"]
-    if planted_anew.engine == "venv":
-        (planted_anew.root / ".carryover/venvs" / before.image).rename(planted_anew.root / "aside")
-    else:
-        subprocess.run([planted_anew.engine, "rmi", "--force", before.image_id], capture_output=True, check=True)
+    subprocess.run(["docker", "rmi", "--force", before.image_id], capture_output=True, check=True)
     done = planted_anew.do("repro", ODD)
     (now,) = repeated(planted_anew)
     assert (done.status, "fails again, in the same way" in done.out) == (1, True), done.out + done.err
