@@ -133,6 +133,16 @@ def report(session):
     _matrix(session, "report", *session.posargs)
 
 
+@nox.session(python=PYTHON, reuse_venv=True)
+def plots(session):
+    """Draw the training runs of the cells to reports/plots/: losses, and generated against real samples over time."""
+    session.install("matplotlib", "numpy")
+    runs = session.posargs or [str(path.parent) for path in sorted(ROOT.glob("artifacts/history/*/history.jsonl"))]
+    if not runs:
+        session.error("no training run is there yet: nox -s cpu-tf2 -- -k learns")
+    session.run("python", "-m", "gan.plot", *runs, "--out", "reports/plots")
+
+
 @nox.session(venv_backend="none")
 def lock(session):
     """Make the locks again, of all environments or those named after --; --check says which rows have a newer patch."""

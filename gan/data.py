@@ -23,15 +23,21 @@ def latent_batch(random, size):
     return random.normal(0.0, 1.0, (size, LATENT_SIZE)).astype(np.float32)
 
 
-def training_batches(settings):
-    """The batches of a run in order: per step (real, latent for the discriminator, latent for the generator)."""
+def training_batches(settings, done=0):
+    """The batches of a run in order: per step (real, latent for the discriminator, latent for the generator).
+
+    A run that goes on after `done` steps gets the batches that it would have got. The generator cannot jump, so those
+    before are drawn and dropped: less than a millisecond each.
+    """
     random = np.random.RandomState(settings.seed)
-    for _ in range(settings.steps):
-        yield (
+    for step in range(settings.steps):
+        batches = (
             real_batch(random, settings.batch),
             latent_batch(random, settings.batch),
             latent_batch(random, settings.batch),
         )
+        if step >= done:
+            yield batches
 
 
 def wasserstein(first, second):

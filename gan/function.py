@@ -7,20 +7,39 @@ import tensorflow as tf
 from gan.eager import EagerGAN
 
 
+def compile_step(python_function, xla):
+    """`python_function` as a graph; with `xla`, one that XLA compiles, which the argument's older name asks for too."""
+    if not xla:
+        return tf.function(python_function)
+    try:
+        return tf.function(python_function, jit_compile=True)
+    except TypeError:  # before 2.5
+        return tf.function(python_function, experimental_compile=True)
+
+
 class FunctionGAN(EagerGAN):
     """The same models, optimizers and updates; the step is one graph."""
 
-    def __init__(self, settings, initial=None):
-        super().__init__(settings, initial)
+    _tracing = False
 
-        @tf.function
-        def compiled(real, z_for_d, z_for_g):
-            d_loss = self.train_discriminator(real, z_for_d)
-            return d_loss, self.train_generator(z_for_g)
+    def __init__(self, settings, initial=None, folder=None):
+        super().__init__(settings, initial, folder)
+        self._compiled = compile_step(super().train, settings.xla)
 
-        self._compiled = compiled
+    def train(self, real, z_for_d, z_for_g):
+        """Both updates, one after the other or together (`settings.together`); both losses."""
+        return self._compiled(real, z_for_d, z_for_g)
+
+    def _draw_graph(self):
+        """Show TensorBoard the graph of the whole step: that of the first call, which traces it."""
+        tf.compat.v2.summary.trace_on(graph=True)
+        self._tracing = True
 
     def step(self, real, z_for_d, z_for_g):
-        """Train on one batch, one network after the other; the losses of the discriminator and the generator."""
-        d_loss, g_loss = self._compiled(tf.constant(real), tf.constant(z_for_d), tf.constant(z_for_g))
-        return d_loss.numpy(), g_loss.numpy()
+        """Train on one batch; the losses of the discriminator and the generator before it."""
+        losses = super().step(real, z_for_d, z_for_g)
+        if self._tracing:
+            with self.writer.as_default():
+                tf.compat.v2.summary.trace_export("step", step=0)
+            self._tracing = False
+        return losses

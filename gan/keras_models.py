@@ -10,7 +10,6 @@ except ImportError:  # Keras 3 on another backend
     import keras
 
 import checkpoints
-from gan.rules import RULES
 from gan.settings import LATENT_SIZE
 
 
@@ -63,10 +62,3 @@ def named_variables(models):
 def inner(variables):
     """The tf.Variables of Keras variables: Keras 3 wraps them, earlier ones are tf.Variables."""
     return [variable.value if hasattr(variable, "path") else variable for variable in variables]
-
-
-def initial_values(prefix, variables):
-    """The values for `variables` in the TensorFlow 1 checkpoint at `prefix`, by their names."""
-    with checkpoints.open_checkpoint(prefix) as source:
-        plan = checkpoints.make_plan(source, variables, RULES)
-        return {row.target: source.read(row.source) for row in plan.rows if row.target is not None}

@@ -2,14 +2,13 @@
 
     python -m gan.trace MODE CHECKPOINT OUT.npz     from the variables of CHECKPOINT, with subject.TRAJECTORY
 
-A process of its own is what eager execution in TensorFlow 1 asks for: it is switched on before anything else, for good.
+A process of its own is what eager execution in TensorFlow 1 asks for, and oneDNN: both are switched before anything
+else, for good.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import importlib
 import os
 import subprocess
 import sys
@@ -18,25 +17,21 @@ import tempfile
 import numpy as np
 
 from gan.data import training_batches
-from gan.settings import Settings
-
-#: The ways of writing it, by module, and the class that is that way.
-MODES = {
-    "static_graph": "StaticGraphGAN",
-    "monitored_session": "MonitoredSessionGAN",
-    "keras_static_graph": "KerasStaticGraphGAN",
-    "eager": "EagerGAN",
-    "function": "FunctionGAN",
-}
+from gan.modes import MODES, begin, is_eager, make
+from gan.settings import add_options, choose_onednn, from_options, to_arguments
 
 
 def trace(mode, initial, settings):
     """{"losses": (steps, 2), variable name: (steps + 1, *shape)}, from the variables of the checkpoint `initial`."""
     import tensorflow as tf
 
-    if mode in ("eager", "function") and not tf.executing_eagerly():
+    if (is_eager(mode) and not tf.executing_eagerly()) or settings.onednn != "default":
         return _in_a_process(mode, initial, settings)
-    with getattr(importlib.import_module("gan." + mode), MODES[mode])(settings, initial) as gan:
+    return _trace(mode, initial, settings)
+
+
+def _trace(mode, initial, settings):
+    with make(mode, settings, initial) as gan:
         weights, losses = [gan.weights()], []
         for batches in training_batches(settings):
             losses.append(gan.step(*batches))
@@ -46,10 +41,9 @@ def trace(mode, initial, settings):
 
 
 def _in_a_process(mode, initial, settings):
-    changed = [f"--{field.name}={getattr(settings, field.name)}" for field in dataclasses.fields(settings)]
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "trace.npz")
-        subprocess.check_call([sys.executable, "-m", "gan.trace", mode, initial, out] + changed)
+        subprocess.check_call([sys.executable, "-m", "gan.trace", mode, initial, out] + to_arguments(settings))
         with np.load(out) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
@@ -70,20 +64,17 @@ def largest_difference(trace, reference):
 
 
 def main():
-    """The command line above; each field of Settings is an option."""
+    """The command line above; each of the Settings is an option."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mode", choices=sorted(MODES))
     parser.add_argument("checkpoint")
     parser.add_argument("out")
-    for field in dataclasses.fields(Settings):
-        parser.add_argument("--" + field.name, type=type(field.default), default=field.default)
-    options = vars(parser.parse_args())
-    mode, checkpoint, out = options.pop("mode"), options.pop("checkpoint"), options.pop("out")
-    import tensorflow as tf
-
-    if mode in ("eager", "function"):
-        tf.compat.v1.enable_eager_execution()
-    np.savez(out, **trace(mode, checkpoint, Settings(**options)))
+    add_options(parser)
+    options = parser.parse_args()
+    settings = from_options(options)
+    choose_onednn(settings)
+    begin(options.mode)
+    np.savez(options.out, **_trace(options.mode, options.checkpoint, settings))
 
 
 if __name__ == "__main__":

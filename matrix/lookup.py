@@ -14,7 +14,7 @@ from matrix.results import Record, Results
 from matrix.table import short
 
 FILES = ("results.jsonl", "matrix/results.jsonl")  # below reports/: of the rows, of the matrix
-_SHAPE = "ENVIRONMENT/NAME, such as 'cpu-tf2.21/training::keras_models_learn'"
+_SHAPE = "ENVIRONMENT/NAME, such as 'cpu-tf2.21/training::learns[eager]'"
 
 
 class _PlannedCell(msgspec.Struct):

@@ -10,7 +10,8 @@ import pytest
 
 import checkpoints
 from gan import subject
-from gan.trace import MODES, first_difference, largest_difference, trace
+from gan.modes import MODES, unsupported
+from gan.trace import first_difference, largest_difference, trace
 
 TRACE = "trace.npz"
 
@@ -27,13 +28,26 @@ def test_static_graph_writes_every_step(new_artifact):
 
 def follow(mode, artifact, record_property, **changed):
     """The largest differences of any loss and of any weight from TensorFlow 1.15's static graph."""
-    reason = subject.unsupported(mode)
+    return compare(train(mode, artifact, **changed), load(artifact), record_property)
+
+
+def load(artifact):
+    """The trace of TensorFlow 1.15."""
+    with np.load(os.path.join(artifact, TRACE)) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def train(mode, artifact, **changed):
+    """Every loss and every weight of every step of subject.TRAJECTORY, with some settings `changed`."""
+    settings = dataclasses.replace(subject.TRAJECTORY, **changed)
+    reason = unsupported(mode, settings)
     if reason:
         pytest.skip("unsupported: " + reason)
-    with np.load(os.path.join(artifact, TRACE)) as arrays:
-        reference = {name: arrays[name] for name in arrays.files}
-    settings = dataclasses.replace(subject.TRAJECTORY, **changed)
-    here = trace(mode, os.path.join(artifact, "model.ckpt"), settings)
+    return trace(mode, os.path.join(artifact, "model.ckpt"), settings)
+
+
+def compare(here, reference, record_property):
+    """The largest differences of any loss and of any weight of two traces."""
     assert sorted(here) == sorted(reference)
     first = first_difference(here, reference)
     if first is None:
@@ -70,3 +84,63 @@ def test_keras_default_epsilon_does_not_follow(artifact, record_property):
     """Adam's epsilon of 1e-7 is a difference by definition, and one that the bounds above see."""
     _, weights = follow("eager", artifact, record_property, epsilon=1e-7)
     assert weights > 10 * subject.TRAJECTORY_WEIGHTS
+
+
+@pytest.mark.consumes("tf1-trajectory")
+def test_both_updates_at_once_do_not_follow_and_are_the_same_in_every_mode(artifact, record_property):
+    """In one session.run, or from two tapes, each network is updated against the other as it was: another training.
+
+    And no race: where variables are references, all gradients are there before anything is updated.
+    """
+    reference = load(artifact)
+    modes = [mode for mode in ("static_graph", "keras_static_graph", "function") if not unsupported(mode)]
+    traces = {mode: train(mode, artifact, together=True) for mode in modes}
+    away = largest_difference(traces[modes[0]], reference)
+    apart = max(largest_difference(traces[mode], traces[modes[0]]) for mode in modes)
+    record_property("away", "{:.1e}".format(away))
+    record_property("modes apart", "{:.1e}".format(apart))
+    assert first_difference(train(modes[0], artifact, together=True), traces[modes[0]]) is None, "a race"
+    assert away > 1000 * subject.TRAJECTORY_WEIGHTS
+    assert apart <= subject.TRAJECTORY_WEIGHTS
+
+
+@pytest.mark.consumes("tf1-trajectory")
+def test_keras_legacy_optimizer_follows(artifact, record_property):
+    """Keras 2.11 to 2.15 has two Adams: the one that the other cells use, and the one from before."""
+    losses, weights = follow("function", artifact, record_property, optimizer="keras_legacy")
+    assert weights <= subject.TRAJECTORY_WEIGHTS
+    assert losses <= subject.TRAJECTORY_LOSSES
+
+
+@pytest.mark.consumes("tf1-trajectory")
+def test_xla_follows(artifact, record_property):
+    losses, weights = follow("function", artifact, record_property, xla=True)
+    assert weights <= subject.TRAJECTORY_WEIGHTS
+    assert losses <= subject.TRAJECTORY_LOSSES
+
+
+@pytest.mark.consumes("tf1-trajectory")
+def test_onednn_switched_follows(artifact, environment, record_property):
+    """Off where the release has it on, which is since 2.9, and on before."""
+    release = tuple(int(part) for part in environment["tensorflow"].split(".")[:2])
+    onednn = "off" if release >= (2, 9) else "on"
+    record_property("oneDNN", onednn)
+    losses, weights = follow("keras_static_graph", artifact, record_property, onednn=onednn)
+    assert weights <= subject.TRAJECTORY_WEIGHTS
+    assert losses <= subject.TRAJECTORY_LOSSES
+
+
+@pytest.mark.consumes("tf1-trajectory")
+@pytest.mark.parametrize("mode", ["keras_static_graph", "function"])
+def test_gpu_follows(artifact, mode, record_property):
+    """In float32 as it is: TensorFloat-32, which TensorFlow uses on a GPU that has it, keeps 10 bits of 23."""
+    import tensorflow as tf
+
+    precision = getattr(tf.config.experimental, "enable_tensor_float_32_execution", lambda enabled: None)
+    precision(False)
+    try:
+        losses, weights = follow(mode, artifact, record_property, device="gpu")
+    finally:
+        precision(True)
+    assert weights <= subject.TRAJECTORY_WEIGHTS
+    assert losses <= subject.TRAJECTORY_LOSSES

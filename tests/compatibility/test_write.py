@@ -13,7 +13,7 @@ from gan import subject
 def write(directory):
     """The subject's checkpoint and its golden values in `directory`, and the prefix of the checkpoint."""
     prefix = os.path.join(str(directory), "model.ckpt")
-    _, outputs = subject.train_static_graph(subject.CHECKPOINT, prefix)
+    outputs = subject.train_static_graph(subject.CHECKPOINT, prefix)
     golden = {"inputs_" + name: value for name, value in subject.sample_inputs().items()}
     golden.update({"outputs_" + name: value for name, value in outputs.items()})
     np.savez(os.path.join(str(directory), "golden.npz"), **golden)
