@@ -9,6 +9,7 @@ Needs matplotlib, which nothing else here does: `nox -s plots` has it.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 
@@ -72,7 +73,7 @@ def _draw_over_time(figure, axes, rows, head):
     steps = [row["step"] for row in rows]
     edges = [steps[0]] + [(a + b) / 2 for a, b in zip(steps, steps[1:])] + [steps[-1]]
     counts = list(zip(*(row["generated"] for row in rows)))
-    image = axes.pcolormesh(edges, head["edges"], counts, cmap="viridis", rasterized=True)
+    image = axes.pcolormesh(edges, head["edges"], counts, cmap="viridis", vmax=1.5 * max(head["real"]), rasterized=True)
     figure.colorbar(image, ax=axes, label="count")
     mean, deviation = (_moments(head)[name] for name in ("mean", "deviation"))
     for line in (mean - deviation, mean, mean + deviation):
@@ -81,11 +82,14 @@ def _draw_over_time(figure, axes, rows, head):
 
 
 def main(arguments=None):
-    """The command; its exit status: 0, or 6 if a RUN is none."""
+    """The command; its exit status: 0, 5 without matplotlib, 6 if a RUN is none."""
     parser = argparse.ArgumentParser("python -m gan.plot", description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--out", default=".", metavar="FOLDER")
     options = parser.parse_args(arguments)
+    if importlib.util.find_spec("matplotlib") is None:
+        print("python -m gan.plot: matplotlib is not here: pip install matplotlib, or nox -s plots", file=sys.stderr)
+        return 5
     os.makedirs(options.out, exist_ok=True)
     for run in options.runs:
         folder = os.path.abspath(os.path.dirname(run) if os.path.basename(run) == history.NAME else run)

@@ -12,19 +12,25 @@ from gan.losses import discriminator_loss, generator_loss
 from gan.settings import LATENT_SIZE
 
 
+def dense(inputs, units, name, activation=None):
+    """tf.layers.dense with TensorFlow 1's own initializer, which follows tf.set_random_seed. Keras 2.7's does not."""
+    initializer = tf.glorot_uniform_initializer()
+    return tf.layers.dense(inputs, units, activation, kernel_initializer=initializer, name=name)
+
+
 def generator(z):
     """G(z): (batch, LATENT_SIZE) to (batch, 1)."""
     with tf.variable_scope("generator"):
-        hidden = tf.layers.dense(z, 64, tf.nn.elu, name="fc1")
-        hidden = tf.layers.dense(hidden, 64, tf.nn.elu, name="fc2")
-        return tf.layers.dense(hidden, 1, name="G")
+        hidden = dense(z, 64, "fc1", tf.nn.elu)
+        hidden = dense(hidden, 64, "fc2", tf.nn.elu)
+        return dense(hidden, 1, "G")
 
 
 def discriminator(x, reuse=False):
     """The logits D(x): (batch, 1) to (batch, 1). `reuse` shares the variables of the first call."""
     with tf.variable_scope("discriminator", reuse=reuse):
-        hidden = tf.layers.dense(x, 32, tf.nn.elu, name="fc1")
-        return tf.layers.dense(hidden, 1, name="D")
+        hidden = dense(x, 32, "fc1", tf.nn.elu)
+        return dense(hidden, 1, "D")
 
 
 class StaticGraphGAN:
