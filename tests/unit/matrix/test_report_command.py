@@ -16,7 +16,7 @@ from tests.page import sample
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 WRITTEN = {"index.html", "report.md", "report.json", "junit.xml"}
-LEARNS = "tests/environment/test_training.py::test_keras_models_learn"
+LEARNS = "tests/environment/test_training.py::test_learns[function]"
 
 
 @pytest.fixture
