@@ -51,9 +51,9 @@ def _shared_end(candidate: Candidate) -> int:
 
 
 def _same(mine: str, other: str) -> bool:
-    if mine == "fw":
+    if mine in ("fw", "FW"):
         return other.startswith("forward")
-    if mine == "bw":
+    if mine in ("bw", "BW"):
         return other.startswith("backward")
     return mine == other
 

@@ -58,6 +58,32 @@ def check_layer(keras, case, golden, recurrent=None):
     np.testing.assert_allclose(np.asarray(model.predict_on_batch(x)), golden[case], rtol=0, atol=2e-6)
 
 
+OLD = [(release, case) for release in ("0.12", "1.0") for case in ("basic", "both", "full", "gru", "stack")]
+
+
+def check_old_cell(keras, release, case):
+    """Loads a recurrent cell of data/old_<release> by structure alone, and compares what it computes."""
+    with np.load(data(f"old_{release}.npz")) as stored:
+        golden = dict(stored)
+    options = {"return_sequences": True}
+    layers = keras.layers
+    makers = {
+        "gru": lambda: [layers.GRU(2, reset_after=False, **options)],
+        "stack": lambda: [layers.LSTM(2, name="lstm", **options), layers.LSTM(2, name="lstm_1", **options)],
+        "both": lambda: [layers.Bidirectional(layers.LSTM(2, **options))],
+    }
+    x = inputs = keras.Input(golden["inputs"].shape[1:])
+    for layer in makers.get(case, lambda: [layers.LSTM(2, **options)])():
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    variables = model_variables({"net": model})
+    with open_checkpoint(data(f"old_{release}")) as checkpoint:
+        part = Part(checkpoint, case)
+        load(make_plan(part, variables, infer=True), part, variables)
+    # Measured: 6e-8.
+    np.testing.assert_allclose(np.asarray(model.predict_on_batch(golden["inputs"])), golden[case], rtol=0, atol=1e-6)
+
+
 def optimizers(module):
     """Name in data/optimizer_* to a maker of the same optimizer."""
     return {

@@ -77,6 +77,11 @@ def test_object_based_checkpoints_of_either_keras_load(generation):
             assert np.array_equal(weight, stored[f"arr_{number}"])
 
 
+@pytest.mark.parametrize("release, case", networks.OLD)
+def test_cells_of_before_1_2_compute_what_they_computed(release, case):
+    networks.check_old_cell(keras, release, case)
+
+
 @pytest.mark.parametrize("name", networks.TRAINED)
 def test_training_of_either_keras_goes_on(name):
     networks.check_trained_on(keras, name)
