@@ -68,10 +68,7 @@ def reading(prefix, workers, rounds):
 
 
 def converting(prefix, folder, rounds):
-    """To a Saver's files and to safetensors, against `cp` of as many bytes: bare, and with its data on the disk too.
-
-    A conversion makes sure that its data is on the disk before the file gets its name, which a bare `cp` does not.
-    """
+    """To a Saver's files and to safetensors, against `cp` of as many bytes: bare, and with its data on the disk too."""
     data = f"{prefix}.data-00000-of-00001"
     peaks = {}
 
