@@ -80,23 +80,32 @@ def span(values, form="{:.3f}"):
     return low if low == high else "{} … {}".format(low, high)
 
 
+def values_of(found, mode, training, pixels, array):
+    """That array of every release and seed."""
+    prefix = "{}/{}/{}/".format(mode, training, pixels)
+    return [runs[name] for runs in found.values() for name in runs if name.startswith(prefix) and name.endswith(array)]
+
+
+def outcome(found, mode, training, pixels):
+    """The discriminator's median loss at the end and, where it has, in how many runs it has collapsed."""
+    losses = [values[:, 0] for values in values_of(found, mode, training, pixels, "/losses")]
+    if not losses:
+        return "-"
+    text, fell = span([np.median(values[-len(values) // 10 :]) for values in losses]), sum(map(collapsed, losses))
+    return "**{}**, {} of {}".format(text, fell, len(losses)) if fell else text
+
+
 def outcomes(found):
-    """Markdown: per choice, what became of the discriminator and how far generated images are, over all runs there."""
-    lines = ["| `training` | pixels | mode | collapsed | D's loss at the end | distance | by moving statistics |"]
-    lines.append("|---" * 7 + "|")
+    """Markdown: per choice, the discriminator's loss in every mode, and the distances by either kind of statistics."""
+    heads = [LABELS[mode] for mode in LINES] + ["distance", "by moving statistics", "the same, static graph"]
+    lines = ["| `training` | pixels | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     for training in TRAINING:
         for pixels in PIXELS:
-            for mode in MODES:
-                prefix = "{}/{}/{}/".format(mode, training, pixels)
-                names = [(v, name) for v in found for name in found[v] if name.startswith(prefix) and "losses" in name]
-                if not names:
-                    continue
-                losses = [found[v][name][:, 0] for v, name in names]
-                distances = [found[v][name.replace("losses", "distance")] for v, name in names]
-                ends = [np.median(values[-len(values) // 10 :]) for values in losses]
-                cells = [training, pixels, LABELS[mode], "{} of {}".format(sum(map(collapsed, losses)), len(losses))]
-                cells += [span(ends), span([d[1] for d in distances], "{:.2f}")]
-                lines.append("| {} |".format(" | ".join(cells + [span([d[2] for d in distances], "{:.2f}")])))
+            cells = [training, pixels] + [outcome(found, mode, training, pixels) for mode in LINES]
+            for mode, place in (("function", 1), ("function", 2), ("static", 2)):
+                distances = values_of(found, mode, training, pixels, "/distance")
+                cells.append(span([values[place] for values in distances], "{:.2f}"))
+            lines.append("| {} |".format(" | ".join(cells)))
     return "\n".join(lines)
 
 
