@@ -18,6 +18,7 @@ from matrix.table import console
 from matrix.tools import exclusive, user_cache
 
 _DAY = 86400
+_SMALL = 10**7  # bytes: a layer that is not worth a line
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def clean(project: Project, engine_name: str | None, dry: bool) -> int:
         if why:
             by_name[kept.kind, kept.name] = item
         word = f"stays, {why}" if why else ("would go" if dry else "removed")
+        if kept.kind.endswith("layer of a build") and disk.held([kept]) < _SMALL:
+            continue
         when = f", last used {disk.ago(kept.used)}" if kept.used else ""
         out.print(f"{word}: {kept.kind} {kept.name}, {disk.gigabytes(disk.held([kept]))}{when}", markup=False)
     if not dry:
@@ -123,12 +126,9 @@ def _remove_image(engine: Containers, name: str) -> str:
 def _remove_layers(engine: Containers) -> None:
     """BuildKit keeps the layers of an image that went."""
     engine.remove_dangling()
-    for _ in range(10):  # a layer goes when none stands on it
-        layers = [cached.id for cached in engine.build_cache() if not cached.packages]
-        if not layers:
-            return
-        for identifier in layers:
-            engine.remove_build_cache(identifier)
+    for cached in engine.build_cache():
+        if not cached.packages:
+            engine.remove_build_cache(cached.id)
 
 
 def _virtual_environments(project: Project) -> list[_Item]:

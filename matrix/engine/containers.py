@@ -53,9 +53,9 @@ class Containers(Storage):
         self.command = found
         self._version = ""
 
-    def _try(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command that takes milliseconds. Raises EngineUnavailable when it does not end."""
-        seconds = self.project.limits.answer_seconds
+    def _try(self, *arguments: str, seconds: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command that takes milliseconds, or `seconds`. Raises EngineUnavailable when it does not end."""
+        seconds = seconds or self.project.limits.answer_seconds
         try:
             return subprocess.run(
                 [self.command, *arguments], capture_output=True, text=True, timeout=seconds, check=False

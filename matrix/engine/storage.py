@@ -12,6 +12,7 @@ from pathlib import Path
 OURS = "localhost/carryover/"
 _BASES = (f"{OURS}python:", "docker.io/library/python:")
 _EMPTY = re.compile(r"(/bin/sh -c #\(nop\) +)?(ENV|CMD|LABEL|ARG|ENTRYPOINT|EXPOSE|USER|VOLUME|STOPSIGNAL)\b")
+_REMOVAL_SECONDS = 600  # gigabytes of small files, on a disk that is busy
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -50,7 +51,7 @@ class Storage:
     def _ask(self, *arguments: str) -> str:
         raise NotImplementedError
 
-    def _try(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _try(self, *arguments: str, seconds: int = 0) -> subprocess.CompletedProcess[str]:
         raise NotImplementedError
 
     def images(self) -> dict[str, str]:
@@ -96,28 +97,40 @@ class Storage:
 
     def remove_image(self, image: str) -> str:
         """Remove `image`, unless a container uses it; returns why it could not, if it could not."""
-        done = self._try("rmi", image)
+        done = self._try("rmi", image, seconds=_REMOVAL_SECONDS)
         return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
     def remove_dangling(self) -> None:
         """Remove the images of builds here that have no name any more."""
-        self._try("image", "prune", "--force", "--filter", "label=carryover.environment")
+        self._try("image", "prune", "--force", "--filter", "label=carryover.environment", seconds=_REMOVAL_SECONDS)
 
     def build_cache(self) -> list[Cached]:
-        """What is kept of this project's builds alone: the package cache, and layers that no image has any more."""
+        """What is kept of this project's builds alone: the package cache, and layers that no image has any more.
+
+        A layer comes before those that it stands on, which cannot be removed before it.
+        """
         if self.name != "docker":
             return []  # podman builds without layers, and keeps its package cache in a folder of the user's
-        records = json.loads(self._ask("system", "df", "--verbose", "--format", "{{json .BuildCache}}") or "null")
-        ours = [record for record in records or [] if "carryover" in record.get("Description", "")]
+        answer = self._ask("system", "df", "--verbose", "--format", "{{json .BuildCache}}")
+        records = {record["ID"]: record for record in json.loads(answer or "null") or []}
+        depths: dict[str, int] = {}
+        for name, record in records.items():
+            line = [record]
+            while line[-1].get("Parent") in records:
+                line.append(records[line[-1]["Parent"]])
+            if any("carryover" in step.get("Description", "") for step in line):
+                depths[name] = len(line)
         return [
-            Cached(record["ID"], _bytes(record["Size"]), record["CacheType"] == "exec.cachemount")
-            for record in ours
-            if record["InUse"] == "false" and record["Shared"] == "false"
+            Cached(name, _bytes(records[name]["Size"]), records[name]["CacheType"] == "exec.cachemount")
+            for name in sorted(depths, key=lambda name: -depths[name])
+            if records[name]["InUse"] == "false" and records[name]["Shared"] == "false"
         ]
 
     def remove_build_cache(self, identifier: str) -> str:
         """Remove this one of `build_cache`; returns why it could not, if it could not."""
-        done = self._try("builder", "prune", "--all", "--force", "--filter", f"id={identifier}")
+        done = self._try(
+            "builder", "prune", "--all", "--force", "--filter", f"id={identifier}", seconds=_REMOVAL_SECONDS
+        )
         return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
