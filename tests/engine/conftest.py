@@ -70,11 +70,8 @@ def planted(engine, tmp_path, locks, venvs):
 
 @pytest.fixture
 def planted_anew(engine, tmp_path, locks):
-    """A project without cells on each engine, for which nothing is built: its locks are like no other's."""
-    planted = Planted(tmp_path / "project", engine).plant(locks)
-    for lock in (planted.root / "docker/locks").iterdir():
-        with lock.open("a") as file:
-            file.write(f"# {tmp_path}\n")
+    """A project without cells on each engine, for which nothing is built."""
+    planted = Planted(tmp_path / "project", engine).plant(locks).anew()
     yield planted
     planted.remove_images()
 

@@ -75,6 +75,12 @@ class Planted:
             (self.root / ".carryover/venvs").symlink_to(venvs)
         return self
 
+    def anew(self) -> Planted:
+        """Let nothing that was built before serve: the recipe is like no other's, and with it every layer."""
+        with (self.root / "docker/install").open("a") as file:
+            file.write(f"# {self.root}\n")
+        return self
+
     def cells(self, source: str, *more: str, module: str = "test_cells", **declared: str) -> Planted:
         """Write `source` as a module of cells and declare its tests, `more`, and what is already declared."""
         (self.root / f"tests/environment/{module}.py").write_text(source)

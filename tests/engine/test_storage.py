@@ -95,8 +95,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_build_leaves_no_image_and_refus
 
 def test_images_are_built_side_by_side_and_checked_without_a_build(container_engine, tmp_path, locks):
     planted = Planted(tmp_path / "project", container_engine).plant(locks).cells(CELLS)
-    for lock in (planted.root / "docker/locks").iterdir():
-        lock.write_text(lock.read_text() + f"# {tmp_path}\n")
+    planted.anew()
     try:
         assert planted.do("images", "--check", ID).status == 1
         done = planted.do("images", ID)
@@ -111,8 +110,7 @@ def test_images_are_built_side_by_side_and_checked_without_a_build(container_eng
 
 def test_images_that_no_disk_holds_are_refused_before_any_is_built(container_engine, tmp_path, locks):
     planted = Planted(tmp_path / "project", container_engine).plant(locks).cells(CELLS)
-    for lock in (planted.root / "docker/locks").iterdir():
-        lock.write_text(lock.read_text() + f"# {tmp_path}\n")
+    planted.anew()
     (planted.root / "docker/sizes.toml").write_text(f'[megabytes]\n"{ID}" = 90000000\n')
     done = planted.do("images", ID)
     assert (done.status, "1 images need about 180000.0 GB" in done.error) == (9, True), done.err
