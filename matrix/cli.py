@@ -142,10 +142,12 @@ def matrix(project: Project, words: Sequence[str], fresh: bool, engine_name: str
     terminal = Terminal("matrix")
     try:
         engine = choose(project, engine_name, terminal.say)
-        judged = sweep.run_matrix(project, engine, words, fresh, terminal)
+        judged, planned = sweep.run_matrix(project, engine, words, fresh, terminal)
     finally:
         terminal.close()
     terminal.console.print(matrix_table(sweep.summary(judged)))
+    if len(judged) < planned:
+        terminal.say(f"{planned - len(judged)} cells were planned and have no record")
     bad = sweep.bad(judged)
     for one in bad[:_SHOWN]:
         terminal.console.print(
@@ -155,8 +157,9 @@ def matrix(project: Project, words: Sequence[str], fresh: bool, engine_name: str
         )
     if len(bad) > _SHOWN:
         terminal.say(f"and {len(bad) - _SHOWN} more")
-    terminal.say(f"{counted(judged)} (records: reports/{sweep.RESULTS})")
-    return 1 if bad else 0
+    report(project, None, show=False, quiet=True)
+    terminal.say(f"{counted(judged)} (records: reports/{sweep.RESULTS}, to look at: reports/index.html)")
+    return 1 if bad or len(judged) < planned else 0
 
 
 def matrix_part(project: Project, name: str, stage: str, since: str, engine_name: str | None) -> int:
@@ -258,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("fixtures", help="make the committed artifacts again")
     command = commands.add_parser("report", help="write the report of what was run to reports/")
     command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
+    command.add_argument("--docs", action="store_true", help="write docs/compatibility.md of it as well")
     command.add_argument("--open", action="store_true", help="show the page in the browser")
     return parser
 
@@ -289,7 +293,7 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "base-images":
         return base_images(project, options.pythons, options.engine)
     if options.command == "report":
-        return report(project, options.against, options.open)
+        return report(project, options.against, options.open, options.docs)
     if options.command == "matrix":
         return matrix(project, options.only, options.fresh, options.engine)
     if options.command == "pairs":

@@ -142,10 +142,12 @@ def _write_plan(store: Store, selection: pairs.Selection, words: Sequence[str], 
     temporary.replace(store.plan_file)
 
 
-def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal) -> list[Judged]:
-    """Write and read what `words` select, and return every planned cell's record under the ledger.
+def run_matrix(
+    project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal
+) -> tuple[list[Judged], int]:
+    """Write and read what `words` select; returns the records of the planned cells under the ledger, and their number.
 
-    A planned cell without a record gets none here: who reports says so. Raises a CarryoverError when nothing is
+    A planned cell without a record is a failure, which who counts has to say. Raises a CarryoverError when nothing is
     selected, another run is under way, or an environment cannot be made.
     """
     store = Store(project)
@@ -163,7 +165,7 @@ def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bo
         _stage(store, engine, "read", reading, since, terminal)
         latest = store.latest()
         records = [latest[key] for cell in [*writing, *reading] if (key := (cell.environment, cell.cell)) in latest]
-        return judge_all(records, ledger, store.producers)
+        return judge_all(records, ledger, store.producers), len(writing) + len(reading)
 
 
 def _stage(

@@ -16,6 +16,7 @@ from matrix.oldest import oldest
 from matrix.plan import load_checks
 from matrix.project import Project
 from matrix.report.changes import changes
+from matrix.report.compatibility import compatibility
 from matrix.report.junit import junit
 from matrix.report.markdown import markdown
 from matrix.report.model import Report, make_report
@@ -67,16 +68,21 @@ def write(report: Report, folder: Path) -> None:
             half.unlink(missing_ok=True)
 
 
-def report(project: Project, against: Path | None, show: bool) -> int:
-    """Make the report, and compare it with an older one: 0 if no cell is bad, else 1."""
+def report(project: Project, against: Path | None, show: bool, docs: bool = False, quiet: bool = False) -> int:
+    """Make the report, and compare it with an older one: 0 if no cell is bad, else 1. `docs` makes docs/ of it too."""
     old = read_report(against) if against else None  # first: it may be the file that is about to be written
     new = gather(project)
     if old:
         new = msgspec.structs.replace(new, against=old.made, changes=changes(old.cells, new.cells))
     write(new, project.reports)
     out = console()
-    print_report(new, out)
+    if not quiet:
+        print_report(new, out)
     out.print(f"[dim]written: {', '.join(project.shown(project.reports / name) for name in reversed(FILES))}[/]")
+    if docs:
+        page_of_causes = project.root / "docs" / "compatibility.md"
+        page_of_causes.write_text(compatibility(new))
+        out.print(f"[dim]written: {project.shown(page_of_causes)}[/]")
     if show:
         webbrowser.open((project.reports / "index.html").as_uri())
     return 1 if new.bad() else 0
