@@ -15,7 +15,7 @@ two ways. *Native* is what the reading release's own documentation says to do; *
 `checkpoints/`. Reading it is not enough to pass: every variable must be there bit for bit, the outputs on golden inputs
 must agree, and where there is an optimizer three further steps of training must end where the writer's own did.
 
-The network is the subject's generator, three dense layers, trained five steps with Adam. `nox -s matrix` makes the
+The network is small (three dense layers of the subject) and was trained five steps with Adam. `nox -s matrix` makes the
 records again, and `nox -s report -- --docs` this page of them.
 """
 

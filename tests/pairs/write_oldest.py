@@ -49,9 +49,9 @@ def main(root):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         kind.write(folder)
+        text = json.dumps(manifest(folder, artifact, producer), indent=2, sort_keys=True)
         with open(os.path.join(folder, "manifest.json"), "w") as file:
-            json.dump(manifest(folder, artifact, producer), file, indent=2, sort_keys=True)
-            file.write("\n")
+            file.write(text + "\n")
         print(folder)
 
 

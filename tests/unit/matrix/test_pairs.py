@@ -9,7 +9,9 @@ import pytest
 
 from matrix.environments import load_environments
 from matrix.errors import BadConfiguration, NothingSelected
+from matrix.oldest import oldest
 from matrix.pairs import load_kinds, reading_cells, select, told_to_recorder, writing_cells
+from matrix.project import Project
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ENVIRONMENTS = {
@@ -82,6 +84,14 @@ def test_every_kind_can_be_written_and_read_by_somebody():
     """kinds.toml and tests/pairs/catalogue.py name the same kinds."""
     text = (CHECKOUT / "tests/pairs/catalogue.py").read_text()
     assert set(re.findall(r'^        "([a-z0-9-]+)": Kind\(', text, re.M)) == {kind.id for kind in KINDS}
+
+
+def test_what_the_oldest_releases_wrote_is_whole_and_can_be_selected():
+    old = oldest(Project(CHECKOUT))
+    assert list(old) == ["cpu-tf1.4", "cpu-tf1.12"]
+    selection = select(["producer=1.4", "consumer=2.21"], {**old, **ENVIRONMENTS}, ENVIRONMENTS, KINDS)
+    assert selection.producers == ("cpu-tf1.4",)
+    assert not writing_cells(selection, ENVIRONMENTS, KINDS), "they run nowhere"
 
 
 def test_a_key_that_is_none_is_named(tmp_path):
