@@ -26,15 +26,19 @@ from matrix.tools import host
 GOOD, LACKING, BAD = "good", "lacking", "bad"
 _SIGNS = {GOOD: "[green]✓[/]", LACKING: "[yellow]![/]", BAD: "[bold red]✗[/]"}
 _INDEX_SECONDS = 5
-# The oldest driver for a CUDA release on Linux (CUDA Toolkit release notes, table "CUDA Toolkit and Minimum Required
-# Driver Version"), and the newest compute capability that its libraries have kernels for (CUDA compatibility guide).
-_CUDA = {
-    "10.0": ((410, 48), (7, 5)),
-    "10.1": ((418, 39), (7, 5)),
-    "11.0": ((450, 80), (8, 6)),
-    "11": ((450, 80), (9, 0)),
-    "12": ((525, 60), (12, 0)),
-}
+# The oldest driver for a CUDA release on Linux: NVIDIA, CUDA Compatibility, "Minor Version Compatibility" (tables 1 and
+# 2) and CUDA Toolkit release notes (table "CUDA Toolkit and Corresponding Driver Versions"; the full numbers are
+# 450.80.02 and 525.60.13).
+_DRIVERS = {"10.0": (410, 48), "10.1": (418, 39), "11.0": (450, 36), "11": (450, 80), "12": (525, 60)}
+# The newest generation of GPUs, the first number of the compute capability, that its libraries have code for: code for
+# 8.0 runs on all of 8.x and on nothing else (NVIDIA, Ampere Compatibility Guide; Hopper's: from CUDA 11.8). CUDA 12.9
+# knows 10.x and 12.x, but TensorFlow's builds up to 2.21 end at compute_90, and on 12.0 they fail with
+# CUDA_ERROR_INVALID_PTX (tensorflow/tensorflow#89272, #99592, #101746).
+_NEWEST = {"10.0": 7, "10.1": 7, "11.0": 8, "11": 9, "12": 9}
+# The oldest compute capability that an official build has code for, from a release on: `tf.sysconfig.get_build_info()`
+# of 2.4.4 and 2.21.0, TensorFlow's .bazelrc in between (CUDA 12 has no 3.x), its release notes of 2.17 (5.x removed).
+_OLDEST = (((2, 17), (6, 0)), ((2, 15), (5, 0)), ((1, 15), (3, 5)))
+_NVIDIAS_OLDEST = (6, 0)  # NVIDIA's container release notes, TensorFlow 23.03
 
 
 @dataclass(frozen=True)
@@ -258,13 +262,19 @@ def drives(gpu: Gpu, rows: Sequence[Environment]) -> tuple[list[str], dict[str, 
     cannot: dict[str, tuple[str, str]] = {}
     driver, capability = _numbers(gpu.driver), _numbers(gpu.capability)
     for row in rows:
-        cuda = "12" if row.base or not row.cuda else row.cuda  # a base of NVIDIA's own, or tensorflow[and-cuda]
-        least, most = _CUDA.get(cuda, _CUDA["12"])
-        if driver < least:
-            cannot[row.id] = (f"CUDA {cuda} needs driver {least[0]}.{least[1]}", "a newer driver")
-        elif capability and capability > most:
-            text = f"CUDA {cuda} knows no GPU after compute capability {most[0]}.{most[1]}"
-            cannot[row.id] = (text, "an older GPU, or NVIDIA's own build of TensorFlow 1.15")
+        cuda = "12" if row.base or row.cuda not in _DRIVERS else row.cuda  # NVIDIA's own, or tensorflow[and-cuda]
+        least = _NVIDIAS_OLDEST if row.base else next(at for since, at in _OLDEST if _numbers(row.tensorflow) >= since)
+        if driver < _DRIVERS[cuda]:
+            cannot[row.id] = (f"CUDA {cuda} needs driver {'.'.join(map(str, _DRIVERS[cuda]))}", "a newer driver")
+        elif capability and capability[0] > _NEWEST[cuda]:
+            text = (
+                f"its CUDA {cuda} build has no code for compute capability {gpu.capability}, only to {_NEWEST[cuda]}.x"
+            )
+            remedy = "an older GPU" + (", or NVIDIA's own build of TensorFlow 1.15" if capability[0] <= 9 else "")
+            cannot[row.id] = (text, remedy)
+        elif capability and capability < least:
+            text = f"TensorFlow {row.tensorflow} has no code for compute capability {gpu.capability}"
+            cannot[row.id] = (f"{text}, only from {least[0]}.{least[1]}", "a newer GPU, or an older release")
         else:
             can.append(row.id)
     return can, cannot

@@ -64,20 +64,39 @@ def test_a_check_that_breaks_is_a_finding_and_no_traceback():
     assert (found.found, found.remedy) == ("docker does not answer: no daemon", "start it (`systemctl start docker`)")
 
 
+def drives(gpu):
+    rows = [row for row in Project(CHECKOUT).environments.values() if row.device == "gpu"]
+    can, cannot = doctor.drives(gpu, rows)
+    assert sorted([*can, *cannot]) == sorted(row.id for row in rows)
+    return rows, cannot
+
+
 @pytest.mark.parametrize(
     ("gpu", "without"),
     [
         (Gpu("T4", "550.54.15", "7.5"), set()),
         (Gpu("A100", "550.54.15", "8.0"), {"10.0", "10.1"}),
+        (Gpu("L4", "550.54.15", "8.9"), {"10.0", "10.1"}),
         (Gpu("H100", "550.54.15", "9.0"), {"10.0", "10.1", "11.0"}),
+        (Gpu("RTX 5090", "575.57.08", "12.0"), {"10.0", "10.1", "11.0", "11", ""}),
         (Gpu("T4", "470.82.01", "7.5"), {""}),
+        (Gpu("V100", "450.51.06", ""), {"11", ""}),
         (Gpu("V100", "418.87.00", ""), {"11.0", "11", ""}),
     ],
 )
 def test_rows_are_told_apart_by_what_their_cuda_release_drives(gpu, without):
     """A base of NVIDIA's own brings another CUDA than the table of its row says, as tensorflow[and-cuda] does."""
-    rows = [row for row in Project(CHECKOUT).environments.values() if row.device == "gpu"]
-    can, cannot = doctor.drives(gpu, rows)
-    assert sorted([*can, *cannot]) == sorted(row.id for row in rows)
+    rows, cannot = drives(gpu)
     assert {"" if row.base else row.cuda for row in rows if row.id in cannot} == without
     assert all(why and remedy for why, remedy in cannot.values())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "last"), [(Gpu("K80", "550.54.15", "3.7"), "gpu-tf2.14"), (Gpu("M60", "550.54.15", "5.2"), "gpu-tf2.16")]
+)
+def test_an_old_gpu_is_told_the_last_release_that_has_code_for_it(gpu, last):
+    rows, cannot = drives(gpu)
+    names = [row.id for row in rows if not row.base]
+    assert [name for name in names if name not in cannot][-1] == last
+    assert {name for name in names if name in cannot} == set(names[names.index(last) + 1 :])
+    assert all("no code for compute capability" in why for why, _ in cannot.values())
