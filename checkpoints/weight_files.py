@@ -1,4 +1,4 @@
-"""Where Keras 3 (and Keras 2 from TF 2.13 on) puts each variable of a model in a `.weights.h5` or `.keras` file.
+"""Where Keras 3 (and Keras 2 from TF 2.12 on) puts each variable of a model in a `.weights.h5` or `.keras` file.
 
 Names there say nothing of the model's own: `layers/dense_1/vars/0` is the first variable of the second layer that is a
 Dense, whatever the layers are called. Keras finds them by walking the model in the order in which it saved it; so does
@@ -10,7 +10,7 @@ Source: `keras/src/saving/saving_lib.py`, `_save_state`, `_walk_saveable`, `_sav
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
@@ -21,6 +21,9 @@ _WORDS = (r"(.)([A-Z][a-z]+)", r"(.)([A-Z][a-z0-9]+)")
 _OWN = re.compile(
     r"_(_|self_|layers|operations|flat|undeduplicated|functional|metrics|optimizer|loss|tracker|inbound).*"
 )
+
+
+_EARLY = "_layer_checkpoint_dependencies"
 
 
 class Variables(dict):  # type: ignore[type-arg]
@@ -48,7 +51,7 @@ def fitting(places: tuple[dict[str, str], ...], sources: Mapping[str, TensorInfo
 
     All or nothing: a file of another model may happen to have some layers at the same places.
     """
-    plain = {_plain(name): name for name in sources}
+    plain = {_plain(path): name for name, path in _as_layers(sources).items()}
     for ways in places:
         pairs = {plain[path]: name for path, name in ways.items() if path in plain and name in targets}
         if len(pairs) == len(sources) == len(targets) and all(
@@ -56,6 +59,37 @@ def fitting(places: tuple[dict[str, str], ...], sources: Mapping[str, TensorInfo
         ):
             return pairs
     return {}
+
+
+def _as_layers(names: Iterable[str]) -> dict[str, str]:
+    """`names` of TF 2.12 to 2.14 as later releases would have them; others as they are.
+
+    They have the layers of a model under another name, and 2.12 counts every layer with variables twice: its third
+    Dense is `dense_4`. So it is the order of the numbers that says which layer of its class one is.
+    """
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for name in names:
+        for above, word, number in _early_layers(name):
+            numbers.setdefault((above, word), set()).add(number)
+    found = {}
+    for name in names:
+        parts = name.split("/")
+        for above, word, number in _early_layers(name):
+            rank = sorted(numbers[above, word]).index(number)
+            place = above.count("/") + 1
+            parts[place - 1 : place + 1] = ["layers", f"{word}_{rank}" if rank else word]
+        found[name] = "/".join(parts)
+    return found
+
+
+def _early_layers(name: str) -> Iterator[tuple[str, str, int]]:
+    """(path to the layers, class, number) of each layer on the path `name` that is named as TF 2.12 to 2.14 do."""
+    parts = name.split("/")
+    for place, part in enumerate(parts[:-1]):
+        if part == _EARLY:
+            word, _, number = parts[place + 1].rpartition("_")
+            numbered = bool(word) and number.isdigit()
+            yield "/".join(parts[: place + 1]), word if numbered else parts[place + 1], int(number) if numbered else 0
 
 
 def _plain(path: str) -> str:

@@ -9,6 +9,7 @@ from checkpoints.frozen import variable_name
 from checkpoints.object_slots import listed_slots
 from checkpoints.plan import Row
 from checkpoints.roles import infer_roles
+from checkpoints.weight_files import fitting
 
 
 def tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, TensorInfo]:
@@ -55,6 +56,20 @@ def test_what_export_lists_twice_is_taken_once() -> None:
     there = tensors({"_all_variables/0" + value: (3,), "variables/0" + value: (3,)})
     roles = infer_roles(there, {"variables/0" + value: "fc1/bias"})
     assert [roles[name].kind for name in there] == ["bookkeeping", "variable"]
+
+
+@pytest.mark.parametrize("numbers", [("", "_2", "_4"), ("", "_1", "_2")])  # TF 2.12, and TF 2.13 and 2.14
+def test_early_weight_files_are_mapped_by_the_order_of_their_numbers(numbers: tuple[str, ...]) -> None:
+    early = [f"_layer_checkpoint_dependencies/dense{n}/vars/{i}" for n in numbers for i in (0, 1)]
+    there = tensors({name: (3, 3) if name.endswith("0") else (3,) for name in early})
+    names = [f"{layer}/{leaf}" for layer in ("fc1", "fc2", "G") for leaf in ("kernel", "bias")]
+    places = {
+        "layers/dense{}/vars/{}".format("_" + str(n) if n else "", i): names[2 * n + i]
+        for n in range(3)
+        for i in (0, 1)
+    }
+    targets = {name: there[source] for source, name in zip(early, names)}
+    assert fitting((places,), there, targets) == dict(zip(early, names))
 
 
 @pytest.mark.parametrize(
