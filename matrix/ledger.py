@@ -19,12 +19,14 @@ from matrix.environments import Environment
 from matrix.errors import BadConfiguration
 from matrix.results import Outcome, Record
 
+WRITE = "write"
+
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One known incompatibility: the cells it is about, how they fail, why, and what to do instead.
 
     `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`), `*_keras` the generation.
-    `how` is `raises`, `silently wrong` or `crashed`; `reason` a regular expression found in the record's reason.
+    `ways` are ways of reading, or `write`. `how` is `raises`, `silently wrong` or `crashed`; `reason` a regular expression found in the record's reason.
     """
 
     id: str
@@ -69,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     def explains(self, record: Record) -> bool:
         """Whether `record` failed in this entry's way."""
-        how = "crashed" if record.outcome is Outcome.CRASHED else record.details.get("how")
+        how = "crashed" if record.outcome is Outcome.CRASHED else record.details.get("how", "raises")
         return how == self.how and self._pattern.search(record.reason) is not None
 
 
@@ -101,17 +103,14 @@ def load_ledger(path: Path) -> tuple[Entry, ...]:
 
 
 def judge(record: Record, entries: Sequence[Entry], environments: Mapping[str, Environment]) -> Judged:
-    """`record` under the ledger. Only cells that read a file are ever known or fixed."""
+    """`record` under the ledger. A cell that writes a file has the way `write`, and is its own producer."""
     details = record.details
-    producer = environments.get(str(details.get("producer", "")))
+    producer = environments.get(str(details.get("producer", record.environment)))
     consumer = environments.get(record.environment)
     if producer is None or consumer is None:
         return Judged(record, record.outcome)
-    about = [
-        entry
-        for entry in entries
-        if entry.is_about(str(details.get("kind")), str(details.get("way")), producer, consumer)
-    ]
+    kind, way = str(details.get("kind")), str(details.get("way", WRITE))
+    about = [entry for entry in entries if entry.is_about(kind, way, producer, consumer)]
     if record.outcome is Outcome.PASSED and about:
         return Judged(record, Outcome.FIXED, about[0].id)
     if record.outcome in (Outcome.FAILED, Outcome.CRASHED):

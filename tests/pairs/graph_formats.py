@@ -167,7 +167,8 @@ def load_saved_model(folder):
     if not tf.__version__.startswith("1."):
         loaded = tf.saved_model.load(path)
         signature = loaded.signatures["serving_default"]
-        (name,) = signature.structured_input_signature[1]
+        # Of a TensorFlow 1 signature, 2.0 to 2.3 do not tell the names; they are what its writer called them.
+        (name,) = signature.structured_input_signature[1] if signature.structured_input_signature else ("x",)
 
         def predict(x, owner=loaded):  # the variables live no longer than what was loaded
             (outputs,) = signature(**{name: tf.constant(x)}).values()
