@@ -26,7 +26,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One known incompatibility: the cells it is about, how they fail, why, and what to do instead.
 
     `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`), `*_keras` the generation.
-    `ways` are ways of reading, or `write`. `how` is `raises`, `silently wrong` or `crashed`; `reason` a regular expression found in the record's reason.
+    `ways` are ways of reading, or `write`. `how` is `raises`, `silently wrong` or `crashed`; `reason` is a regular
+    expression found in the record's reason.
     """
 
     id: str
