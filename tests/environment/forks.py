@@ -41,7 +41,8 @@ class Forks:
         """(status, output) of `python -m gan` with `arguments`; a negative status is the signal that ended it.
 
         `death` is (step, "SIGKILL"): it is killed when that step is done, before its checkpoint if one is due; or
-        (step, "SIGXFSZ"): the kernel kills it in the middle of the next file that grows beyond FILE_SIZE after it.
+        (step, "SIGXFSZ"): the kernel kills it in the middle of the next file that grows beyond FILE_SIZE after it; or
+        (step, "SIGINT"): Ctrl-C in that step, in a session when the discriminator is updated and the generator is not.
         """
         self._process.stdin.write(json.dumps({"arguments": list(map(str, arguments)), "death": death}) + "\n")
         self._process.stdin.flush()
@@ -49,9 +50,16 @@ class Forks:
         return answer["status"], answer["output"]
 
 
+class _Interrupting:
+    """What a session is fed with: Ctrl-C is pressed when it looks."""
+
+    def __array__(self, *wanted):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def _plant(mode, death):
     """Let the class of `mode` die as Forks.run says."""
-    from gan.modes import MODES
+    from gan.modes import MODES, is_eager
 
     step_of_death, signal_name = death
     way = getattr(importlib.import_module("gan." + mode), MODES[mode])
@@ -63,9 +71,13 @@ def _plant(mode, death):
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
+        if current == step_of_death and signal_name == "SIGINT":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
+            if not is_eager(mode):
+                batches = (*batches[:2], _Interrupting())
         losses = original(gan, *batches)
-        if current == step_of_death and signal_name == "SIGKILL":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if current == step_of_death and signal_name in ("SIGKILL", "SIGINT"):
+            os.kill(os.getpid(), getattr(signal, signal_name))
         return losses
 
     way.step = step

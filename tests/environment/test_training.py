@@ -22,7 +22,7 @@ from tests.environment.forks import Forks
 
 REAL = {"wasserstein": 0.0, "mean": REAL_MEAN, "deviation": REAL_DEVIATION}
 
-UNSUPPORTED, BAD_CHECKPOINT, OTHER_NETWORK, OTHER_RUN = 5, 3, 4, 6
+UNSUPPORTED, BAD_CHECKPOINT, OTHER_NETWORK, OTHER_RUN, DIVERGED, NOT_WRITTEN, STOPPED = 5, 3, 4, 6, 7, 8, 130
 
 #: Few steps, a checkpoint after every fourth.
 SHORT = Settings(steps=12, batch=8, learning_rate=1e-3, checkpoint_every=4, report_every=12)
@@ -119,15 +119,18 @@ def traced_graphs(events):
 
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_a_killed_run_goes_on_to_the_same_numbers(forks, mode, tmp_path, record_property):
-    """Killed before the first checkpoint but that of the start, and in the middle of writing the second."""
+    """Killed before any checkpoint but the first, stopped with half of a step done, killed in the middle of writing."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     succeed(forks, mode, SHORT, whole)
-    deaths = [(3, "SIGKILL"), (8, "SIGXFSZ")]
+    deaths = [(3, "SIGKILL"), (6, "SIGINT"), (8, "SIGXFSZ")]
     for number, death in enumerate(deaths):
         resume = ["--resume"] if number else []
         status, output = forks.run(command(mode, SHORT, killed, *resume), death=death)
-        assert status < 0, "was not killed at step {}: {}".format(death, output[-2000:])
-        if death[1] == "SIGXFSZ":
+        stopped = status == STOPPED if death[1] == "SIGINT" else status < 0
+        assert stopped, "did not end at step {}, but with {}: {}".format(death, status, output[-2000:])
+        if death[1] == "SIGINT":
+            assert "--resume goes on" in output and "Traceback" not in output
+        elif death[1] == "SIGXFSZ":
             assert glob.glob(str(killed / "*temp*")), "was not killed while it wrote a checkpoint"
     succeed(forks, mode, SHORT, killed, "--resume")
     variables = compare(newest(whole), newest(killed))
@@ -172,9 +175,20 @@ def test_wrong_wishes_end_before_any_training(forks, mode, tmp_path, committed):
     refuse(OTHER_NETWORK, ["generator/fc2/kernel", "discriminator/D/bias"], "--checkpoint", other)
     refuse(BAD_CHECKPOINT, ["nowhere"], "--checkpoint", tmp_path / "nowhere")
     refuse(OTHER_RUN, ["holds no run"], "--resume")
-    for name, value in (("--batch", 0), ("--batch", -3), ("--steps", 0), ("--learning-rate", "nan")):
+    bad = (("--batch", 0), ("--batch", -3), ("--steps", 0), ("--learning-rate", -0.001), ("--learning-rate", "nan"))
+    for name, value in bad:
         got, output = forks.run(command(mode, SHORT, out, name, value))
         assert got == 2 and name[2:].replace("-", "_") in output, output
+
+
+def test_what_cannot_go_on_says_why(forks, tmp_path):
+    """With a mode that every release has."""
+    file = tmp_path / "file"
+    file.write_text("")
+    ends = (DIVERGED, "the losses of step", "run"), (NOT_WRITTEN, "file", "file/run")
+    for status, words, folder in ends:
+        got, output = forks.run(command("keras_static_graph", SHORT, tmp_path / folder, "--learning-rate", 1e30))
+        assert got == status and words in output and "Traceback" not in output, output
 
 
 def write_another_network(prefix, folder):
