@@ -122,6 +122,24 @@ def matrix(session):
 
 
 @nox.session(venv_backend="none")
+def plan(session):
+    """What a workflow fans out to; after --: --github (as JSON), --reduced, --since, --releases, --kinds, --device."""
+    _matrix(session, "plan", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def part(session):
+    """One job's part of the matrix; after --: write or read, an environment, --jobs JSON."""
+    _matrix(session, "part", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def merge(session):
+    """Take the parts of all jobs into this checkout, and bundle what failed; after --: their folder, --jobs JSON."""
+    _matrix(session, "merge", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def repro(session):
     """Run the cell named after -- again, in the image it ran in; or replay a bundle (docs/reproduce.md)."""
     _matrix(session, "repro", "--folder", session.invoked_from, *session.posargs)

@@ -33,6 +33,7 @@ from matrix.environments import Environment, load_environments
 from matrix.errors import ArtifactMismatch, BadBundle, DiskFull
 from matrix.project import Project
 from matrix.results import Record
+from matrix.table import short
 from matrix.tools import exclusive
 
 VERSION = 1
@@ -115,6 +116,11 @@ class Replayed(Project):
         """The bundle's; of environments other than the cell's, which decide what images share, the checkout's."""
         below = self.unpacked if environment.id == self.cells_environment else self.home
         return below / "docker" / "locks" / f"{environment.id}.txt"
+
+
+def file_name(record: Record) -> str:
+    """What the bundle of `record` is called."""
+    return re.sub(r"[^\w.-]+", "-", f"{record.environment}-{short(record.cell)}").strip("-")[:120] + SUFFIX
 
 
 def write(project: Project, record: Record, destination: Path) -> Head:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from matrix import artifacts, bases, cuda, image_builds, locks, sweep
+from matrix import artifacts, bases, ci, cuda, image_builds, locks, sweep
 from matrix.clean import clean
 from matrix.doctor import doctor
 from matrix.engine import NAMES, Containers, choose
@@ -27,9 +27,11 @@ from matrix.errors import (
     CarryoverError,
     DiskFull,
     EngineUnavailable,
+    WrongUsage,
 )
 from matrix.golden import make_golden
 from matrix.image_report import image_report
+from matrix.jobs import Asked
 from matrix.pair_run import end_with_the_parent, run_part
 from matrix.project import Project
 from matrix.replay import Request, reproduce
@@ -249,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("stage", choices=["write", "read"])
     command.add_argument("environment")
     command.add_argument("--since", default="")
+    _add_jobs(commands)
     command = commands.add_parser("golden", help="run the graph of a checkpoint and keep what it computes")
     command.add_argument("graph", help="a prefix with a .meta, the folder of a SavedModel, or a frozen .pb")
     command.add_argument("--to", required=True, metavar="FILE", help="the .npz to write")
@@ -264,6 +267,36 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--docs", action="store_true", help="write docs/compatibility.md of it as well")
     command.add_argument("--open", action="store_true", help="show the page in the browser")
     return parser
+
+
+def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("plan", help="what a workflow fans out to")
+    command.add_argument("--github", action="store_true", help="as JSON, for fromJSON")
+    command.add_argument("--reduced", action="store_true", help="the short matrix")
+    command.add_argument("--since", default="", metavar="COMMIT", help="with --reduced: and the rows changed since it")
+    command.add_argument("--releases", default="", help="releases, ids or tags with commas between; default: all")
+    command.add_argument("--kinds", default="", help="kinds of files with commas between; default: all")
+    command.add_argument("--device", choices=["all", "cpu", "gpu"], default="all")
+    command = commands.add_parser("part", help="one job's part of the matrix")
+    command.add_argument("stage", choices=["write", "read"])
+    command.add_argument("environment")
+    command.add_argument("--jobs", required=True, metavar="JSON", help="what plan --github printed")
+    command = commands.add_parser("merge", help="take the parts of all jobs into this checkout")
+    command.add_argument("parts", type=Path, metavar="FOLDER")
+    command.add_argument("--jobs", required=True, metavar="JSON", help="what plan --github printed")
+
+
+def _dispatch_jobs(project: Project, options: argparse.Namespace) -> int:
+    if options.command == "plan":
+        releases, kinds = (tuple(text.replace(",", " ").split()) for text in (options.releases, options.kinds))
+        if options.since and not options.reduced:
+            raise WrongUsage("--since goes with --reduced: without it everything is selected anyway")
+        asked = Asked(releases, kinds, options.device, options.reduced)
+        return ci.plan(project, asked, options.since, options.github)
+    jobs = ci.read_jobs(options.jobs)
+    if options.command == "part":
+        return ci.part(project, options.stage, options.environment, jobs, options.engine)
+    return ci.merge(project, options.parts, jobs)
 
 
 def _dispatch(options: argparse.Namespace) -> int:
@@ -298,6 +331,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return matrix(project, options.only, options.fresh, options.engine)
     if options.command == "pairs":
         return matrix_part(project, options.environment, options.stage, options.since, options.engine)
+    if options.command in ("plan", "part", "merge"):
+        return _dispatch_jobs(project, options)
     if options.command == "golden":
         return make_golden(project, options)
     return fixtures(project, options.engine)

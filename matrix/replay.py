@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from matrix.errors import EngineUnavailable, WrongUsage
 from matrix.project import Project
 from matrix.repro import Telling, again
 from matrix.results import Record
-from matrix.table import short
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ def _write(home: Project, request: Request, before: Record) -> int:
     if request.written:
         path = request.folder / request.written
     else:
-        name = re.sub(r"[^\w.-]+", "-", f"{before.environment}-{short(before.cell)}").strip("-")[:120]
-        path = home.reports / "bundles" / (name + bundle.SUFFIX)
+        path = home.reports / "bundles" / bundle.file_name(before)
     if not path.name.endswith(bundle.SUFFIX):
         raise WrongUsage(f"{path.name}: a bundle is called NAME{bundle.SUFFIX}")
     head = bundle.write(home, before, path)

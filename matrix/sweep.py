@@ -142,6 +142,23 @@ def _write_plan(store: Store, selection: pairs.Selection, words: Sequence[str], 
     temporary.replace(store.plan_file)
 
 
+def plan(store: Store, words: Sequence[str], stage: str) -> list[PlannedCell]:
+    """Write plan.json: what `words` select to `write`, and for the stage `read` the files of it that are here besides.
+
+    Raises NothingSelected when that is nothing.
+    """
+    selection = pairs.select(words, store.producers, store.environments, store.kinds)
+    cells = pairs.writing_cells(selection, store.environments, store.kinds)
+    if stage == "read":
+        reading = pairs.reading_cells(selection, store.kinds, store.written(selection.producers))
+        if not reading:
+            raise NothingSelected(f"{' '.join(words)!r} selects no file that anybody writes")
+        cells += reading
+    store.folder.mkdir(parents=True, exist_ok=True)
+    _write_plan(store, selection, words, cells)
+    return cells
+
+
 def run_matrix(
     project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal
 ) -> tuple[list[Judged], int]:
@@ -152,16 +169,11 @@ def run_matrix(
     """
     store = Store(project)
     ledger = store.ledger()  # an error in it shows now, not after the run
-    selection = pairs.select(words, store.producers, store.environments, store.kinds)
     since = datetime.now(UTC).isoformat(timespec="seconds") if fresh else ""
     with _alone(store):
-        writing = pairs.writing_cells(selection, store.environments, store.kinds)
-        _write_plan(store, selection, words, writing)
+        writing = plan(store, words, "write")
         _stage(store, engine, "write", writing, since, terminal)
-        reading = pairs.reading_cells(selection, store.kinds, store.written(selection.producers))
-        if not reading:
-            raise NothingSelected(f"{' '.join(words)!r} selects no file that anybody writes")
-        _write_plan(store, selection, words, [*writing, *reading])
+        reading = [cell for cell in plan(store, words, "read") if cell.role == "consume"]
         _stage(store, engine, "read", reading, since, terminal)
         latest = store.latest()
         records = [latest[key] for cell in [*writing, *reading] if (key := (cell.environment, cell.cell)) in latest]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from matrix import bundle
 from matrix.errors import NothingToReport
 from matrix.ledger import Judged, judge_all, load_ledger
 from matrix.oldest import oldest
@@ -48,7 +49,19 @@ def gather(project: Project) -> Report:
     steps = read_steps(folder / "bench-steps.json")
     ledger = load_ledger(project.root / "matrix" / "ledger.toml")
     judged = judge_all(matrix, ledger, oldest(project) | project.environments)
-    return make_report(plan, judged, _checks(project, rows), now, ledger, [*torn, *torn_rows], steps)
+    made = make_report(plan, judged, _checks(project, rows), now, ledger, [*torn, *torn_rows], steps)
+    return _with_bundles(made, folder / "bundles", [*matrix, *rows])
+
+
+def _with_bundles(made: Report, folder: Path, records: Sequence[Record]) -> Report:
+    """Each bad cell with the name of its bundle, where there is one of its latest record."""
+    there = {path.name for path in folder.glob("*")}
+    names = {(record.environment, record.cell): bundle.file_name(record) for record in records} if there else {}
+    for index, cell in enumerate(made.cells):
+        name = names.get((cell.environment, cell.cell), "")
+        if cell.state.bad and name in there:
+            made.cells[index] = msgspec.structs.replace(cell, bundle=name)
+    return made
 
 
 def _checks(project: Project, records: Sequence[Record]) -> list[Judged]:

@@ -54,14 +54,15 @@ def _failures(report: Report) -> list[str]:
     bad = report.bad()
     if not bad:
         return []
-    lines = (_row(f"{cell.state.sign} {cell.state.title}", _code(cell.name), _text(cell.reason)) for cell in bad)
+    lines = (
+        _row(f"{cell.state.sign} {cell.state.title}", _code(cell.name), _text(cell.reason), _code(cell.command))
+        for cell in bad
+    )
     return [
         "",
         f"## What is bad ({len(bad):,})",
         "",
-        f"Each runs again alone: {_code(bad[0].command)}",
-        "",
-        *_head("outcome", "cell", "reason"),
+        *_head("outcome", "cell", "reason", "again"),
         *_limited(lines, int(LIMIT * _SHARE["failures"]), "bad cells", len(bad)),
     ]
 

@@ -75,6 +75,7 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str = ""
     started: str = ""
     context: int = -1
+    bundle: str = ""
 
     @property
     def state(self) -> State:
@@ -83,7 +84,13 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def command(self) -> str:
-        """What runs this cell again, and no other."""
+        """What runs this cell again, and no other; from its bundle where there is one."""
+        if self.outcome == NO_RECORD:
+            words = [f"producer={self.producer or self.environment}", f"kind={self.kind}"]
+            words += [f"consumer={self.environment}", f"way={self.way}"] if self.role == "consume" else []
+            return f"nox -s matrix -- --only {' '.join(words)}"
+        if self.bundle:
+            return f"nox -s repro -- {shlex.quote(self.bundle)}"
         return f"nox -s repro -- {shlex.quote(self.name)}"
 
 

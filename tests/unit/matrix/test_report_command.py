@@ -82,7 +82,7 @@ def test_a_run_that_was_cut_is_told_and_its_cell_has_no_record(checkout, capsys)
     assert report(checkout) == 1
     told = capsys.readouterr().out
     assert f"line {len(records)} of reports/matrix/results.jsonl is left out: the run was cut" in told
-    assert "no record" in told and "nox -s repro -- " in told
+    assert "no record" in told and "nox -s matrix -- --only producer=" in told
     assert (checkout / "reports/report.md").read_text().count("the run was cut while it was written") == 1
 
 

@@ -67,7 +67,7 @@ def test_markdown_takes_nothing_of_a_reason_for_its_own(reason):
     assert "<script" not in text and "<img" not in text
     rows = [line for line in text.splitlines() if line.startswith("| ✗ failed")]
     assert len(rows) == len(made.bad())
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
 
 
 def test_junit_counts_what_it_has_and_calls_nothing_passed_that_is_not(large):

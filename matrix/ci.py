@@ -1,0 +1,195 @@
+"""What the jobs of a workflow call: the plan they fan out from, one environment's part, and all parts made one again.
+
+A part is a `part-*.tar.gz` with the reports/ and artifacts/ of one job's checkout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from matrix import artifacts, bundle, sweep
+from matrix.engine import choose
+from matrix.environments import load_environments
+from matrix.errors import ArtifactMismatch, CarryoverError, WrongUsage
+from matrix.jobs import Asked, Jobs, load_runners, make_jobs, touched
+from matrix.ledger import judge_all
+from matrix.pair_run import run_part
+from matrix.plan import load_checks, planned_cells
+from matrix.project import Project
+from matrix.report.command import gather
+from matrix.report.states import NO_RECORD
+from matrix.results import Outcome, Record, Results
+from matrix.sweep import Store
+from matrix.table import Terminal, counted, matrix_table, repro_command
+from matrix.tools import host
+
+PATTERN = "part-*.tar.gz"
+_FILES = ("results.jsonl", sweep.RESULTS)
+_BUNDLES = 40  # of some 3 MiB each: what one run keeps of its failures
+
+
+def plan(project: Project, asked: Asked, since: str, as_json: bool) -> int:
+    """Print the jobs of what is `asked` for; with `since` (a commit) the rows that changed after it belong to them."""
+    if since:
+        asked = msgspec.structs.replace(asked, touched=_touched(project, since))
+    store = Store(project)
+    runners = load_runners(project.root / ".github" / "runners.toml")
+    jobs = make_jobs(asked, project.environments, store.producers, store.kinds, runners)
+    if as_json:
+        print(msgspec.json.encode(jobs).decode())
+        return 0
+    for stage in ("images", "producers", "consumers", "checks"):
+        rows = getattr(jobs, stage)
+        print(f"{stage}: {len(rows)} {' '.join(job.environment for job in rows)}")
+    print(f"not run, for want of a runner: {len(jobs.not_run)} {' '.join(jobs.not_run)}")
+    return 0
+
+
+def _touched(project: Project, since: str) -> frozenset[str]:
+    changed = _git(project, "diff", "--name-only", since, "--").splitlines()
+    if "environments.toml" not in changed:
+        return touched(changed, project.environments, project.environments)
+    with tempfile.TemporaryDirectory() as folder:
+        before = Path(folder) / "environments.toml"
+        before.write_text(_git(project, "show", f"{since}:environments.toml"))
+        return touched(changed, project.environments, load_environments(before))
+
+
+def _git(project: Project, *words: str) -> str:
+    done = subprocess.run(["git", "-C", project.root, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise WrongUsage(f"--since: git {words[0]}: {said}: is that commit in this clone?")
+    return done.stdout
+
+
+def read_jobs(text: str) -> Jobs:
+    """The jobs that `plan` printed. Raises WrongUsage."""
+    try:
+        return msgspec.json.decode(text, type=Jobs)
+    except msgspec.DecodeError as error:
+        raise WrongUsage(f"--jobs takes what `nox -s plan -- --github` printed: {error}") from None
+
+
+def part(project: Project, stage: str, name: str, jobs: Jobs, engine_name: str | None) -> int:
+    """Run what `name` has to do in `stage` (write or read) of the matrix; 1 if anything is bad, else 0."""
+    store, terminal = Store(project), Terminal(name)
+    environment = project.environment(name)
+    try:
+        engine = choose(project, engine_name, terminal.say)
+        planned = sweep.plan(store, jobs.only.split(), stage)
+        run_part(store, engine, environment, stage, "")
+    finally:
+        terminal.close()
+    latest = store.latest()
+    role = {"write": "produce", "read": "consume"}[stage]
+    own = [cell for cell in planned if (cell.environment, cell.role) == (name, role)]
+    records = [latest[key] for cell in own if (key := (name, cell.cell)) in latest]
+    judged = judge_all(records, store.ledger(), store.producers)
+    if stage == "read":
+        terminal.console.print(matrix_table(sweep.summary(judged)))
+    bad = sweep.bad(judged)
+    for one in bad:
+        terminal.console.print(f"{one.outcome.sign} {one.outcome.value}: {repro_command(one.record)}", markup=False)
+        terminal.console.print(f"    {one.record.reason}", markup=False)
+    terminal.say(f"{stage}: {counted(judged)} of {len(own)} planned")
+    return 1 if bad or len(records) < len(own) else 0
+
+
+def merge(project: Project, folder: Path, jobs: Jobs) -> int:
+    """Take the parts below `folder` into this checkout, plan what they had to do, and write bundles of what failed.
+
+    What has no record then stays without one in the matrix, which the report counts as bad; of the environments' own
+    cells, of which there is no plan, it gets a failed one. Returns 0: the verdict is the report's.
+    """
+    found = sorted(folder.rglob(PATTERN))
+    for path in found:
+        _take(project, path)
+    print(f"{len(found)} parts of {len(jobs.producers) + len(jobs.consumers) + len(jobs.checks)} jobs")
+    if jobs.producers or jobs.consumers:
+        store = Store(project)
+        sweep.plan(store, jobs.only.split(), "read" if any(store.written(list(store.producers)).values()) else "write")
+    _account_for_checks(project, jobs)
+    return _bundles(project)
+
+
+def _take(project: Project, path: Path) -> None:
+    """Add the records, logs and artifacts of one part. One that is damaged is said: its cells have no record then."""
+    with tempfile.TemporaryDirectory(prefix="part-", dir=project.state) as text:
+        there = Path(text)
+        try:
+            with tarfile.open(path) as tar:
+                tar.extractall(there, filter="data")
+            written = [manifest.parent for manifest in sorted(there.glob(f"artifacts/*/*/{artifacts.MANIFEST}"))]
+            for folder in written:
+                artifacts.verify(folder)
+        except (tarfile.TarError, EOFError, zlib.error, OSError, ArtifactMismatch) as error:
+            print(f"{path.name} is damaged and left out ({error}): run its job again")
+            return
+        for folder in written:
+            artifacts.replace(project, folder, project.artifacts / folder.relative_to(there / "artifacts"))
+        for name in _FILES:
+            for record in Results(there / "reports" / name).read():
+                (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
+                Results(project.reports / name).append(record)
+        if (there / "reports" / "logs").is_dir():
+            shutil.copytree(there / "reports" / "logs", project.reports / "logs", dirs_exist_ok=True)
+
+
+def _account_for_checks(project: Project, jobs: Jobs) -> None:
+    checks = load_checks(project.cells_file)
+    committed = {kind: [artifacts.COMMITTED] for kind, ids in artifacts.ids(project).items() if "committed" in ids}
+    results = Results(project.reports / "results.jsonl")
+    project.reports.mkdir(exist_ok=True)
+    seen = {(record.environment, record.cell) for record in results.read()}
+    died = "no record: its job died, or never began"
+    nobody = "no runner has an NVIDIA GPU: .github/runners.toml names none"
+    why = {job.environment: (Outcome.FAILED, died) for job in jobs.checks}
+    why |= dict.fromkeys(jobs.not_run, (Outcome.NOT_RUN, nobody))
+    for name, (outcome, reason) in why.items():
+        for cell in planned_cells(checks, project.environment(name), committed):
+            if (name, cell.id) not in seen:
+                results.append(_unrun(name, cell.id, outcome, reason))
+
+
+def _unrun(environment: str, cell: str, outcome: Outcome, reason: str) -> Record:
+    return Record(
+        run="",
+        cell=cell,
+        environment=environment,
+        device="",
+        outcome=outcome,
+        reason=reason,
+        seconds=0.0,
+        engine="",
+        isolation="",
+        image="",
+        image_id="",
+        base="",
+        versions={},
+        host=host(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        log="",
+    )
+
+
+def _bundles(project: Project) -> int:
+    """A bundle of each bad cell that ran, as many as one run keeps."""
+    records = {(r.environment, r.cell): r for name in _FILES for r in Results(project.reports / name).read()}
+    bad = [cell for cell in gather(project).bad() if cell.outcome != NO_RECORD]
+    ran = [record for cell in bad if (record := records[cell.environment, cell.cell]).image_id]
+    for record in ran[:_BUNDLES]:
+        try:
+            bundle.write(project, record, project.reports / "bundles" / bundle.file_name(record))
+        except CarryoverError as error:
+            print(f"no bundle of {record.environment}/{record.cell}: {error}")
+    print(f"{min(len(ran), _BUNDLES)} bundles of {len(bad)} bad cells in reports/bundles")
+    return 0
