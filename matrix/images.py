@@ -142,7 +142,8 @@ def certificates() -> Path | None:
 
 
 def secrets(folder: Path, environment: Environment) -> dict[str, Path]:
-    """The files to pass as BuildKit secrets, by id: the CA bundle and the package index that this host uses.
+    """The files to pass as BuildKit secrets, by id: the CA bundle, and the package index that this host uses with how
+    patiently it is asked.
 
     They are taken from the variables that pip and uv read themselves. The index may hold a password: it is written to
     `folder`, readable by its owner only, and is for the caller to delete.
@@ -161,4 +162,7 @@ def secrets(folder: Path, environment: Environment) -> dict[str, Path]:
     return found
 
 
-_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST")
+_INDEX_VARIABLES = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST"),
+    *("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES"),
+)

@@ -57,7 +57,5 @@ def test_an_index_that_answers_with_errors_is_asked_again(planted_anew, index):
 
 
 def test_an_index_that_does_not_answer(planted_anew, index):
-    if planted_anew.engine != "venv":
-        pytest.skip("in an image uv waits four times for half a minute")
     index.silent = True
     assert "does not answer, though asked several times" in build(planted_anew, index)

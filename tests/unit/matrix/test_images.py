@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 BASE = images.Base("docker.io/library/python:3.13-slim-bookworm", "sha256:" + "a" * 64, "official")
 ROW = Environment("cpu-tf2.21", "2.21.0", "tensorflow-cpu", "3.13", 3, (), "")
 VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST")
+PATIENCE = ("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES")
 CERTIFICATES = ("CARRYOVER_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 
 
@@ -39,7 +40,7 @@ def row(project):
 @pytest.fixture
 def plain(monkeypatch):
     """No index and no certificates are set."""
-    for name in (*VARIABLES, *CERTIFICATES, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+    for name in (*VARIABLES, *PATIENCE, *CERTIFICATES, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -131,6 +132,13 @@ def test_the_index_reaches_a_shell_as_it_was_set_and_only_its_owner_reads_it(pla
     script = f'set -a; . {file}; printf "%s|%s" "$UV_INDEX" "$UV_DEFAULT_INDEX"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{address}|https://pip.example/simple"
+
+
+def test_how_patiently_an_index_is_asked_reaches_a_build_too(plain, tmp_path):
+    for number, name in enumerate(PATIENCE):
+        plain.setenv(name, str(7 + number))
+    lines = images.secrets(tmp_path, ROW)["index"].read_text().splitlines()
+    assert sorted(lines) == sorted(["UV_HTTP_TIMEOUT=7", "UV_HTTP_CONNECT_TIMEOUT=8", "UV_HTTP_RETRIES=9"])
 
 
 def test_pips_index_does_not_replace_uvs_own(plain, tmp_path):
