@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,11 @@ def limits_from_environ() -> Limits:
     )
 
 
+# msgspec learns a type when it first meets it. Two threads that make it learn the same one at once can end the process
+# with SIGSEGV, and `doctor` has a thread a check.
+_reading = threading.Lock()
+
+
 @lru_cache(maxsize=4)
 def _environments(file: Path, state: object) -> dict[str, Environment]:
     return load_environments(file)
@@ -61,7 +67,8 @@ class Project:
         """Every environment by id."""
         file = self.root / "environments.toml"
         state = file.stat() if file.exists() else None
-        return dict(_environments(file, state and (state.st_mtime_ns, state.st_size, state.st_ino)))
+        with _reading:
+            return dict(_environments(file, state and (state.st_mtime_ns, state.st_size, state.st_ino)))
 
     def environment(self, name: str) -> Environment:
         """The environment called `name`; raises UnknownEnvironment with the nearest names."""

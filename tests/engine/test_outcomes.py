@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 
 from tests.engine.planted import ID, PYTHON, Planted
@@ -45,29 +48,43 @@ def test_passes_last(): pass
 PASS = {"test_passes_first", "test_passes_after_a_kill", "test_passes_last"}
 
 
+def run_within_seconds(planted, *passing):
+    """(end of a run, its limit of a cell): the shortest in which those that are `passing` are not timed out.
+
+    The limit holds for the start of a container as well, which takes a second, or five where others are at work.
+    """
+    for limit in (2, 6, 18):
+        shutil.rmtree(planted.root / "reports", ignore_errors=True)
+        done = planted.run(CARRYOVER_CELL_SECONDS=str(limit))
+        if not {name for name in passing if planted.outcomes().get(name) == "timed out"}:
+            break
+    return done, limit
+
+
 @pytest.fixture(scope="module")
 def mixed(engine, tmp_path_factory, locks, venvs):
-    """(project, end of the run) of cells that do everything that cells should not."""
+    """(project, end of the run, its limit) of cells that do everything that cells should not."""
     planted = Planted(tmp_path_factory.mktemp("mixed") / "project", engine).plant(locks, venvs)
     planted.cells(CELLS, "test_cells.py::test_was_planned_and_never_written")
     planted.cells("import no_such_module\n\ndef test_of_a_broken_module(): pass\n", module="test_broken")
-    return planted, planted.run(CARRYOVER_CELL_SECONDS="2")
+    timed_out = {"test_hangs", "test_hangs_and_holds_on"}
+    return planted, *run_within_seconds(planted, *(set(re.findall(r"def (test_\w+)", CELLS)) - timed_out))
 
 
 def test_every_planned_cell_has_one_record(mixed):
-    planted, done = mixed
+    planted, done, _ = mixed
     lines = (planted.root / "reports/results.jsonl").read_text().splitlines()
     assert len(planted.records()) == len(lines) == CELLS.count("def test_") + 2
     assert f"of {len(lines)} planned" in done.out
 
 
 def test_status_says_that_some_cells_are_bad(mixed):
-    _, done = mixed
+    _, done, _ = mixed
     assert (done.status, done.err) == (1, "")
 
 
 def test_cells_that_are_well_pass_among_those_that_are_not(mixed):
-    planted, _ = mixed
+    planted, *_ = mixed
     assert {name for name, outcome in planted.outcomes().items() if outcome == "passed"} == PASS
 
 
@@ -77,8 +94,8 @@ def test_cells_that_are_well_pass_among_those_that_are_not(mixed):
         ("test_is_killed", "crashed", "SIGKILL ended the interpreter"),
         ("test_segfaults", "crashed", "SIGSEGV ended the interpreter"),
         ("test_leaves_with_status_0", "crashed", "exit status 0"),
-        ("test_hangs", "timed out", "not done after 2 s (CARRYOVER_CELL_SECONDS)"),
-        ("test_hangs_and_holds_on", "timed out", "not done after 2 s (CARRYOVER_CELL_SECONDS)"),
+        ("test_hangs", "timed out", "not done after {limit} s (CARRYOVER_CELL_SECONDS)"),
+        ("test_hangs_and_holds_on", "timed out", "not done after {limit} s (CARRYOVER_CELL_SECONDS)"),
         ("test_fails", "failed", "AssertionError: the sum is wrong"),
         ("test_is_skipped", "not run", "there is no such file"),
         ("test_has_no_such_feature", "unsupported", "no eager execution before 1.7"),
@@ -90,18 +107,18 @@ def test_cells_that_are_well_pass_among_those_that_are_not(mixed):
     ],
 )
 def test_outcome_and_reason(mixed, cell, outcome, reason):
-    planted, _ = mixed
-    record = planted.records()[cell]
+    planted, _, limit = mixed
+    record, reason = planted.records()[cell], reason.format(limit=limit)
     assert (record.outcome.value, reason in record.reason) == (outcome, True), record.reason
 
 
 def test_the_limit_of_memory_is_blamed_only_where_there_is_one(mixed):
-    planted, _ = mixed
+    planted, *_ = mixed
     assert ("CARRYOVER_MEMORY" in planted.records()["test_is_killed"].reason) == (planted.engine != "venv")
 
 
 def test_record_says_where_and_on_what_the_cell_ran(mixed):
-    planted, _ = mixed
+    planted, _, limit = mixed
     record = planted.records()["test_passes_after_a_kill"]
     assert record.cell == "tests/environment/test_cells.py::test_passes_after_a_kill"
     assert (record.environment, record.details["answer"], record.reason) == (ID, 42, "")
@@ -111,16 +128,16 @@ def test_record_says_where_and_on_what_the_cell_ran(mixed):
     assert f"python:{PYTHON}" in record.base or "CPython" in record.base
     assert record.versions["python"].startswith(PYTHON)
     assert {"system", "machine", "processor", "cpus", "memory"} <= set(record.host)
-    assert (planted.root / record.log).is_file() and record.seconds < 2
+    assert (planted.root / record.log).is_file() and record.seconds < limit
 
 
 def test_what_a_cell_says_beyond_json_does_not_break_the_records(mixed):
-    planted, _ = mixed
+    planted, *_ = mixed
     assert planted.records()["test_says_odd_things"].details == {"nan": "nan", "list": "[1, 2]", "name": "?"}
 
 
 def test_nothing_is_left_of_the_run(mixed):
-    planted, _ = mixed
+    planted, *_ = mixed
     assert planted.left() == []
 
 
@@ -139,5 +156,5 @@ def test_a_module_that_hangs_when_imported_is_timed_out(planted):
 
 def test_an_interpreter_that_does_not_end_after_the_last_cell_is_ended(planted):
     planted.cells("import atexit, time\natexit.register(time.sleep, 600)\n\ndef test_passes(): pass\n")
-    done = planted.run(CARRYOVER_CELL_SECONDS="2")
+    done, _ = run_within_seconds(planted, "test_passes")
     assert (done.status, planted.outcomes()) == (0, {"test_passes": "passed"})

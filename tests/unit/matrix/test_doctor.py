@@ -29,9 +29,9 @@ def ask(*arguments, **environ):
 @pytest.fixture(scope="module")
 def findings():
     done = ask("--json")
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
-    assert answer["status"] == done.returncode == 0  # without an engine virtual environments are left
+    assert answer["status"] == 0  # without an engine virtual environments are left
     return {finding["what"]: finding for finding in answer["findings"]}
 
 
@@ -43,6 +43,31 @@ def test_every_part_of_the_machine_is_there(findings):
 @pytest.mark.parametrize("what", ["docker", "podman", "network"])
 def test_what_is_missing_comes_with_what_helps(findings, what):
     assert findings[what]["state"] == "lacking" and findings[what]["remedy"]
+
+
+READING_AT_ONCE = """
+import importlib, sys, threading
+from pathlib import Path
+from matrix import environments, project
+
+sys.setswitchinterval(1e-6)
+for _ in range(20):
+    importlib.reload(environments)  # types that nothing has met
+    importlib.reload(project)
+    checkout, gate = project.Project(Path.cwd()), threading.Barrier(6)
+    readers = [threading.Thread(target=lambda: (gate.wait(), checkout.environments)) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+print(len(checkout.environments))
+"""
+
+
+def test_checks_that_read_the_environments_at_once_do_not_end_the_process():
+    done = subprocess.run([sys.executable, "-c", READING_AT_ONCE], cwd=CHECKOUT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) == len(Project(CHECKOUT).environments)
 
 
 def test_an_engine_that_was_asked_for_and_is_not_here_is_an_error():
