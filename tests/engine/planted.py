@@ -69,6 +69,7 @@ class Planted:
         for name in ("tests", "tests/environment", "tests/compatibility"):
             (self.root / name / "__init__.py").touch()
         (self.root / "environments.toml").write_text(axis())
+        (self.root / "docker/sizes.toml").write_text(f'[megabytes]\n"{OTHER}" = 10\n')  # not that of a GPU's image
         for lock in locks.glob("*.txt"):
             shutil.copy(lock, self.root / "docker/locks")
         if venvs:

@@ -14,7 +14,6 @@ def without_gpu(working, tmp_path, locks, venvs):
     """`without_gpu(**environ)` runs a good cell where nvidia-smi finds no driver, on the quickest engine."""
     planted = Planted(tmp_path / "project", working("venv")).plant(locks, venvs)
     planted.cells("def test_passes(): pass\n").cells("def test_runs_there(): pass\n", module="test_gpu", needs="gpu")
-    (planted.root / "docker/sizes.toml").write_text(f'[megabytes]\n"{OTHER}" = 10\n')
     smi = tmp_path / "bin/nvidia-smi"
     smi.parent.mkdir()
     smi.write_text("#!/bin/sh\necho NVIDIA-SMI has failed because it could not communicate with the driver\nexit 9\n")
