@@ -140,9 +140,8 @@ def _take(project: Project, path: Path) -> None:
         for folder in written:
             artifacts.replace(project, folder, project.artifacts / folder.relative_to(there / "artifacts"))
         for name in _FILES:
-            for record in Results(there / "reports" / name).read():
-                (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
-                Results(project.reports / name).append(record)
+            (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
+            Results(project.reports / name).extend(Results(there / "reports" / name).read())
         if (there / "reports" / "logs").is_dir():
             shutil.copytree(there / "reports" / "logs", project.reports / "logs", dirs_exist_ok=True)
 
@@ -158,9 +157,8 @@ def _account_for_checks(project: Project, jobs: Jobs) -> None:
     why = {job.environment: (Outcome.FAILED, died) for job in jobs.checks}
     why |= dict.fromkeys(jobs.not_run, (Outcome.NOT_RUN, nobody))
     for name, (outcome, reason) in why.items():
-        for cell in planned_cells(checks, project.environment(name), committed):
-            if (name, cell.id) not in seen:
-                results.append(_unrun(name, cell.id, outcome, reason))
+        cells = [cell.id for cell in planned_cells(checks, project.environment(name), committed)]
+        results.extend(_unrun(name, cell, outcome, reason) for cell in cells if (name, cell) not in seen)
 
 
 def _unrun(environment: str, cell: str, outcome: Outcome, reason: str) -> Record:

@@ -68,7 +68,11 @@ class Results:
 
     def append(self, record: Record) -> None:
         """Write `record` in one piece, and make sure that it is on the disk."""
-        line = msgspec.json.encode(record) + b"\n"
+        self.extend([record])
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Write all `records` in one piece."""
+        line = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         with exclusive(self.path.with_suffix(".lock")):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from matrix import bundle
+from matrix.project import Project
 from tests.workflow.act import CHECKOUT, Act
 
 ID = "cpu-tf2.21"
@@ -22,6 +23,19 @@ PLANTED = """    if pair["kind"] == "keras-v3" and pair["way"] == "native":
 @pytest.fixture
 def act(tmp_path):
     return Act.prepare(tmp_path)
+
+
+def test_a_pull_request_plans_the_short_matrix_and_what_it_touches(act, tmp_path):
+    with (act.root / "docker/locks/cpu-tf2.4.txt").open("a") as lock:
+        lock.write("# changed\n")
+    act.commit("touched")
+    status, said = act.run(tmp_path / "log", "pull_request", "-j", "plan")
+    assert status == 0, said[-5000:]
+    (printed,) = re.findall(r"::set-output:: jobs=(.*)", said)
+    jobs = json.loads(printed)
+    short = {row.id for row in Project(CHECKOUT).environments.values() if "reduced" in row.tags}
+    assert {job["environment"] for job in jobs["producers"]} == {*short, "cpu-tf2.4"}
+    assert {job["environment"] for job in jobs["checks"]} == {*short, "cpu-tf2.4"}
 
 
 def told(act):
