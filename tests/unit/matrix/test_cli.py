@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
+
 from matrix import cli
-from matrix.errors import CannotWrite
+from matrix.errors import BadConfiguration, CannotWrite
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path, capsys):
@@ -13,3 +20,17 @@ def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path, capsys):
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert str(file) in told[0]
+
+
+@pytest.mark.parametrize("text", ["[[cells]\n", None], ids=["broken", "missing"])
+def test_the_cells_are_those_of_the_file_that_is_named(tmp_path, capsys, text):
+    """Which comes before anything is built; what cells.toml says does not matter then."""
+    shutil.copy(CHECKOUT / "environments.toml", tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/cells.toml").write_text("neither is [this\n")
+    if text:
+        (tmp_path / "tests/other.toml").write_text(text)
+    arguments = ["--root", str(tmp_path), "--cells", "other.toml", "--engine", "venv", "run", "cpu-tf2.21"]
+    assert cli.main(arguments) == BadConfiguration.status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "other.toml" in line
