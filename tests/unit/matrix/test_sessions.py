@@ -40,6 +40,13 @@ def test_every_session_has_a_description_of_one_line(listed):
     assert not [name for name, (_, text) in listed.items() if not (20 < len(text) < 120 and text.endswith("."))]
 
 
+def test_every_session_is_in_the_tables_of_commands_and_nothing_else_is(listed):
+    readme, reference = ((CHECKOUT / name).read_text() for name in ("README.md", "docs/reference.md"))
+    table = reference.partition("## Commands")[2].partition("\n## ")[0]
+    named = set(re.findall(r"nox -s \"?([\w-]+)", readme + table))
+    assert named == {name.partition("(")[0] for name in listed}
+
+
 @pytest.mark.parametrize("tag", ["tf1", "tf2", "cpu", "gpu", "keras2", "keras3", "legacy"])
 def test_a_tag_selects_the_rows_that_have_it(tag):
     done = nox("-l", "--json", "-t", tag)
