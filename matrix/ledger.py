@@ -22,53 +22,57 @@ from matrix.results import Outcome, Record
 WRITE = "write"
 
 
+class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """Cells that fail alike: files of `kinds`, read in one of `ways` or, with the way `write`, written.
+
+    `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`).
+    """
+
+    kinds: tuple[str, ...]
+    ways: tuple[str, ...] = ("native",)
+    producers: str = ""
+    consumers: str = ""
+
+    @cached_property
+    def releases(self) -> tuple[SpecifierSet, SpecifierSet]:
+        """Producers and consumers as sets. Raises InvalidSpecifier."""
+        return SpecifierSet(self.producers), SpecifierSet(self.consumers)
+
+    def has(self, kind: str, way: str, producer: Environment, consumer: Environment) -> bool:
+        """Whether the cell is one of these."""
+        producers, consumers = self.releases
+        known = kind in self.kinds and way in self.ways
+        return known and producer.tensorflow in producers and consumer.tensorflow in consumers
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One known incompatibility: the cells it is about, how they fail, why, and what to do instead.
 
-    `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`), `*_keras` the generation.
-    `ways` are ways of reading, or `write`. `how` is `raises`, `silently wrong` or `crashed`; `reason` is a regular
-    expression found in the record's reason.
+    `how` is `raises`, `silently wrong` or `crashed`; `reason` is a regular expression found in the record's reason.
     """
 
     id: str
-    kinds: tuple[str, ...]
-    ways: tuple[str, ...]
+    where: tuple[Where, ...]
     how: str
     reason: str
     cause: str
     link: str
     instead: str
-    producers: str = ""
-    consumers: str = ""
-    producers_keras: int | None = None
-    consumers_keras: int | None = None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(self.reason)
 
-    @cached_property
-    def _releases(self) -> tuple[SpecifierSet, SpecifierSet]:
-        return SpecifierSet(self.producers), SpecifierSet(self.consumers)
-
     def check(self) -> None:
         """Raises BadConfiguration when a pattern is none."""
         try:
-            _ = self._pattern, self._releases
+            _ = self._pattern, [where.releases for where in self.where]
         except (re.error, InvalidSpecifier) as error:
             raise BadConfiguration(f"ledger.toml: entry {self.id!r}: {error}") from error
 
     def is_about(self, kind: str, way: str, producer: Environment, consumer: Environment) -> bool:
         """Whether the cell is one of those that this entry says fail."""
-        producers, consumers = self._releases
-        return (
-            kind in self.kinds
-            and way in self.ways
-            and producer.tensorflow in producers
-            and consumer.tensorflow in consumers
-            and self.producers_keras in (None, producer.keras)
-            and self.consumers_keras in (None, consumer.keras)
-        )
+        return any(where.has(kind, way, producer, consumer) for where in self.where)
 
     def explains(self, record: Record) -> bool:
         """Whether `record` failed in this entry's way."""

@@ -43,8 +43,7 @@ def test_loads(pair, record_property):
 ENTRY = """
 [[entries]]
 id = "torn"
-kinds = ["torn"]
-ways = ["native"]
+where = [{ kinds = ["torn"] }]
 how = "silently wrong"
 reason = "half"
 cause = "It is torn."
