@@ -66,44 +66,6 @@ def test_a_pass_that_is_listed_is_fixed_and_stops_the_run():
 def test_a_file_that_cannot_be_written_is_known_by_its_own_entry():
     where = Where(kinds=("object-checkpoint",), ways=("write",), consumers="==2.16.*")
     entry = msgspec.structs.replace(ENTRY, where=(where,), how="raises", reason="tracing")
-    about = {"kind": "object-checkpoint", "way": "native", "producer": "cpu-tf2.15", "how": "silently wrong", **details}
-    return Record("r", "c", consumer, "cpu", outcome, reason, 0.1, "", "", "", "", "", {}, {}, "", "", about)
-
-
-def outcome(one, *entries):
-    judged = judge(one, entries or (ENTRY,), ENVIRONMENTS)
-    return judged.outcome, judged.entry
-
-
-def test_a_failure_in_the_ledgers_way_is_known():
-    assert outcome(record()) == (Outcome.KNOWN, "paths")
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"reason": "silently wrong: 5 of 6 variables restored"},
-        {"how": "raises"},
-        {"kind": "keras-h5"},
-        {"way": "carryover"},
-        {"producer": "cpu-tf2.16"},
-        {"consumer": "cpu-tf2.15"},
-    ],
-)
-def test_any_other_failure_stays_one(changed):
-    assert outcome(record(**changed)) == (Outcome.FAILED, "")
-
-
-def test_a_pass_that_is_listed_is_fixed_and_stops_the_run():
-    assert outcome(record(Outcome.PASSED, "")) == (Outcome.FIXED, "paths")
-    assert Outcome.FIXED.bad and not Outcome.KNOWN.bad
-    assert outcome(record(Outcome.PASSED, "", way="carryover")) == (Outcome.PASSED, "")
-
-
-def test_a_file_that_cannot_be_written_is_known_by_its_own_entry():
-    entry = msgspec.structs.replace(
-        ENTRY, ways=("write",), how="raises", reason="tracing", producers="", consumers="==2.16.*"
-    )
     about = {"kind": "object-checkpoint"}
     writing = msgspec.structs.replace(record(reason="ValueError: tracing"), details=about)
     assert outcome(writing, entry) == (Outcome.KNOWN, "paths")
