@@ -30,7 +30,7 @@ KINDS = (
 
 def entry(name, cause, link, instead):
     """An entry of a ledger; which cells it is about, the tests say by themselves."""
-    return Entry(name, (), (), "raises", "", cause, link, instead)
+    return Entry(name, (), "raises", "", cause, link, instead)
 
 
 CAUSES = (
