@@ -93,3 +93,19 @@ def test_a_job_killed_midway_turns_it_red_as_missing(act, tmp_path):
     assert 0 < len(missing) < 4, outcomes
     assert all(name in summary for name in missing) and "? no record" in summary
     assert f"nox -s matrix -- --only producer={ID}" in summary
+
+
+def test_rows_that_no_runner_takes_are_shown_as_not_run(act, tmp_path):
+    words = ["workflow_dispatch", "--input", "releases=gpu-tf2.21", "--input", "device=gpu"]
+    status, said = act.run(tmp_path / "log", *words)
+    assert status == 0, said[-5000:]
+    outcomes, summary = told(act)
+    assert set(outcomes.values()) == {"not run"}, outcomes
+    assert "not run" in summary and "passed" not in summary
+
+
+def test_a_release_that_is_none_is_an_error_of_the_plan_and_nothing_else_runs(act, tmp_path):
+    status, said = act.run(tmp_path / "log", "workflow_dispatch", "--input", "releases=2.51; echo oh")
+    assert status != 0
+    assert "'2.51;' is no release, environment or tag: did you mean" in said
+    assert not list(act.store.iterdir())
