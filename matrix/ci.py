@@ -183,11 +183,12 @@ def _unrun(environment: str, cell: str, outcome: Outcome, reason: str) -> Record
 
 
 def _bundles(project: Project) -> int:
-    """A bundle of each bad cell that ran, as many as one run keeps."""
+    """A bundle of each bad cell that ran, as many as one run keeps: one of each reason, then the rest."""
     records = {(r.environment, r.cell): r for name in _FILES for r in Results(project.reports / name).read()}
     bad = [cell for cell in gather(project).bad() if cell.outcome != NO_RECORD]
     ran = [record for cell in bad if (record := records[cell.environment, cell.cell]).image_id]
-    for record in ran[:_BUNDLES]:
+    first = {id(record) for record in {record.reason: record for record in reversed(ran)}.values()}
+    for record in sorted(ran, key=lambda record: id(record) not in first)[:_BUNDLES]:
         try:
             bundle.write(project, record, project.reports / "bundles" / bundle.file_name(record))
         except CarryoverError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from matrix import artifacts, ci, cli
+from matrix import artifacts, ci, cli, sweep
 from matrix.jobs import Asked, Runners, make_jobs
 from matrix.project import Project
 from matrix.report.command import gather
@@ -45,8 +45,6 @@ def one_kind(project):
 
 def part(project, folder, stage, *, skip=(), artifact=True):
     """What a job of `stage` leaves: records of all of its cells that pass, but `skip`."""
-    from matrix import sweep
-
     there = Project(folder / stage)
     for name in ("environments.toml", "docker", "tests", "gan", "checkpoints", "matrix"):
         (there.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -135,3 +133,18 @@ def test_the_commands_take_what_plan_printed(project, capsys):
     assert "what `nox -s plan -- --github` printed" in capsys.readouterr().err
     assert cli.main([*root, "plan", "--since", "HEAD"]) == 2
     assert cli.main([*root, "plan", "--reduced", "--since", "nowhere"]) == 2
+
+
+def test_bundles_show_every_reason_before_one_a_second_time(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ci, "_BUNDLES", 2)
+    asked = jobs(project, releases=(ONE,), kinds=("keras-v3", "keras-h5", "weights-h5", "saver-v2"))
+    project.reports.mkdir()
+    reasons = iter(["OSError: torn", "OSError: torn", "OSError: torn", "ValueError: other"])
+    for cell in sweep.plan(Store(project), asked.only.split(), "write"):
+        record = sample.record(ONE, cell.cell, Outcome.FAILED, next(reasons))
+        Results(project.reports / "matrix/results.jsonl").append(record)
+    ci.merge(project, tmp_path / "nothing", asked)
+    shown = {cell.reason for cell in gather(project).bad() if cell.bundle}
+    assert shown == {"OSError: torn", "ValueError: other"}
+    assert len(list((project.reports / "bundles").iterdir())) == 2
+    assert "2 bundles of 4 bad cells" in capsys.readouterr().out
