@@ -28,7 +28,10 @@ def fetch(command: str, tag: str, say: Say) -> bool:
     name = remote(tag)
     if not name:
         return False
-    words = _try(command, "pull", "--quiet", name) or _try(command, "tag", name, tag)
+    words = _try(command, "pull", "--quiet", name)
+    if not words:
+        words = _try(command, "tag", name, tag)
+        _try(command, "rmi", name)  # the name alone: what is cleaned up goes by the local one
     say(f"{name} is not to be had ({words}): built here" if words else f"from the registry: {name}")
     return not words
 
@@ -38,7 +41,10 @@ def push(command: str, tag: str) -> str:
     name = remote(tag)
     if not name:
         raise EngineUnavailable("CARRYOVER_REGISTRY names no registry to push to, such as ghcr.io/OWNER/REPOSITORY")
-    words = _try(command, "tag", tag, name) or _try(command, "push", name)
+    words = _try(command, "tag", tag, name)
+    if not words:
+        words = _try(command, "push", name)
+        _try(command, "rmi", name)
     if words:
         raise EngineUnavailable(f"{name} cannot be pushed: {words}")
     return name

@@ -50,6 +50,12 @@ def answers(port):
         return False
 
 
+def named(pattern):
+    """The images that have such a name here."""
+    words = ["docker", "image", "ls", "--quiet", "--filter", f"reference={pattern}"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
 def image_of(planted):
     """(image, id) as the last run has recorded it."""
     (record,) = planted.records().values()
@@ -74,12 +80,13 @@ def test_an_image_that_was_pushed_is_pulled_where_it_is_missing(planted, registr
     image, first = image_of(planted)
     assert name.rpartition(":")[2] == image.rpartition(":")[2], "the tag is the hash of what is in it"
 
-    subprocess.run(["docker", "rmi", "--force", image, name], check=True, capture_output=True)
+    assert not named(name)
+    subprocess.run(["docker", "rmi", "--force", image], check=True, capture_output=True)
     done = planted.run(CARRYOVER_REGISTRY=registry)
     assert done.status == 0, done.out + done.err
     assert f"from the registry: {name}" in done.out and "building" not in done.out
     assert image_of(planted) == (image, first), "the very image"
-    subprocess.run(["docker", "rmi", "--force", name], check=True, capture_output=True)
+    assert not named(name), "one image, one name"
 
 
 def test_an_image_that_is_not_there_is_built(planted, registry):
@@ -92,3 +99,4 @@ def test_a_push_without_a_registry_is_an_error_in_a_line(planted, tmp_path):
     assert "CARRYOVER_REGISTRY names no registry" in planted.do("images", ID, "--push").error
     done = planted.do("images", ID, "--push", CARRYOVER_REGISTRY="localhost:1/nowhere")
     assert done.status == 4 and "cannot be pushed" in done.error
+    assert not named("localhost:1/nowhere/*")
