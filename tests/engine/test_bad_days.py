@@ -149,6 +149,8 @@ def test_unknown_release_names_the_nearest(anywhere):
 def test_artifact_whose_file_is_not_what_its_manifest_says(planted):
     planted.cells("def test_writes(new_artifact):\n    open(new_artifact('thing') + '/file', 'w').write('one')\n")
     assert planted.run().status == 0
+    reads = "import pytest\n\n@pytest.mark.consumes('thing')\ndef test_reads(artifact):\n    pass\n"
+    planted.cells(reads, module="test_reader", consumes="thing")
     folder = planted.root / "artifacts/thing" / ID
     assert json.loads((folder / "manifest.json").read_text())["environment"] == ID
     (folder / "file").write_text("two")
