@@ -15,7 +15,17 @@ const rankOf = (cell) => rank[columns.state.at[cell]];
 const worseFirst = (a, b) => rankOf(a) - rankOf(b) || a - b;
 
 const fullName = (cell) => `${text("environment", cell)}/${report.short[columns.cell.at[cell]]}`;
-const command = (cell) => `nox -s repro -- '${fullName(cell).replaceAll("'", `'"'"'`)}'`;
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+
+// What runs this cell again: the same as Cell.command in model.py.
+function command(cell) {
+  if (text("state", cell) !== "no-record") return `nox -s repro -- ${quoted(text("bundle", cell) || fullName(cell))}`;
+  const environment = text("environment", cell);
+  const words = [`producer=${text("producer", cell) || environment}`, `kind=${text("kind", cell)}`];
+  if (text("role", cell) === "consume") words.push(`consumer=${environment}`, `way=${text("way", cell)}`);
+  return `nox -s matrix -- --only ${words.join(" ")}`;
+}
+
 const kindTitle = new Map(report.kinds.map((kind) => [kind.id, kind.title]));
 const causes = new Map(report.causes.map((cause) => [cause.id, cause]));
 
