@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
@@ -26,6 +26,8 @@ from .wire import WireError, fields, number
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .copies import Copies
 
 _MOST_SHARDS = 99999
 
@@ -163,12 +165,12 @@ class Bundle(Checkpoint):
         entry = self._entry(name)
         if entry.slices or self._big or not dtypes.BY_NUMBER[entry.dtype].size:
             return None
-        from .copies import copy_span
 
-        def copy(stream: BinaryIO) -> None:
+        def copy(copies: Copies) -> None:
             spans = self._spans(entry.shard)
             what = f"tensor {name}"
-            _check_crc(copy_span(spans, entry.offset, entry.size, stream, what), entry, f"{spans.path}: {what}")
+            place = f"{spans.path}: {what}"
+            copies.copy(spans, entry.offset, entry.size, what, lambda crc: _check_crc(crc, entry, place))
 
         return Stored(copy, entry.crc)
 

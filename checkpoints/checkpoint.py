@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .errors import CheckpointError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from .copies import Copies
     from .roles import Role
 
 
@@ -33,11 +34,11 @@ class TensorInfo(NamedTuple):
 class Stored(NamedTuple):
     """A tensor's bytes as its file has them: little-endian, in row-major order, uncompressed.
 
-    `copy` writes them to a file without ever holding a large tensor whole, and raises CheckpointError if they do not
-    have the checksum `crc` (masked).
+    `copy` hands them to a `checkpoints.copies.Copies`, which never holds a large tensor whole and raises
+    CheckpointError if they do not have the checksum `crc` (masked).
     """
 
-    copy: Callable[[BinaryIO], None]
+    copy: Callable[[Copies], None]
     crc: int
 
 

@@ -1,15 +1,19 @@
-"""Copying a tensor's bytes from file to file, their checksum computed, without ever holding a large one whole."""
+"""Copying tensors' bytes from file to file, their checksums computed, without ever holding a large one whole."""
 
 from __future__ import annotations
 
 import errno
 import os
+import queue
 import threading
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Tuple
 
 from .crc32c import crc32c
 from .errors import CheckpointError
 from .spans import FileSpans
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 # What is read stays in the processor's cache until it is checked and written. It is written in smaller pieces: for
 # larger ones kernels look for as much contiguous memory, which takes longer than the copy where it is rare.
@@ -20,40 +24,51 @@ _AT_ONCE = 64 << 20
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY)
 
 
-def copy_span(spans: FileSpans, offset: int, size: int, stream: BinaryIO, what: str) -> int:
-    """Writes the `size` bytes of `spans` at `offset` to `stream`, a file; returns their CRC-32C.
+class Copies:
+    """Copies spans of files to the end of `stream`, a file, and has their CRC-32C checked. A context manager.
 
-    The kernel copies what is large, where it can (Linux, Python 3.8), and another thread reads the same bytes for
-    their CRC meanwhile. Raises CheckpointError, naming the bytes `what`, if they cannot be read.
+    The kernel copies what is large, where it can (Linux, Python 3.8), while one thread reads the same bytes for their
+    CRC: it may lag behind by tensors, and has caught up when the body ends. Raises CheckpointError then at the latest.
     """
-    spans.check(offset, size, what)
-    if size > _PIECE:
-        stream.flush()
-        begun = _copy_in_kernel(spans, offset, _PIECE, stream)
-        if begun:
-            return _copy_and_check(spans, offset, size, begun, stream, what)
-    return _Checksum(spans, offset, size, what).of_pieces(stream)
 
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._checksums: _Checksums | None = None
 
-def _copy_and_check(spans: FileSpans, offset: int, size: int, done: int, stream: BinaryIO, what: str) -> int:
-    checksum = _Checksum(spans, offset, size, what)
-    checksum.start()
-    try:
+    def __enter__(self) -> Copies:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._checksums is not None:
+            found = self._checksums.end(at_once=error is not None)
+            if error is None and found is not None:
+                raise found
+
+    def copy(self, spans: FileSpans, offset: int, size: int, what: str, check: Callable[[int], None]) -> None:
+        """Copies the `size` bytes of `spans` at `offset`, called `what` in errors; `check` is called with their CRC.
+
+        Raises CheckpointError if they cannot be read, or what `check` has raised for spans before.
+        """
+        spans.check(offset, size, what)
+        done = 0
+        if size > _PIECE:
+            self._stream.flush()
+            done = _copy_in_kernel(spans, offset, _PIECE, self._stream)
+        if not done:
+            check(_checksum(spans, offset, size, what, self._stream))
+            return
+        if self._checksums is None:
+            self._checksums = _Checksums()
+        self._checksums.add(spans, offset, size, what, check)
         while done < size:
-            count = _copy_in_kernel(spans, offset + done, min(size - done, _AT_ONCE), stream)
+            count = _copy_in_kernel(spans, offset + done, min(size - done, _AT_ONCE), self._stream)
             if not count:
                 raise CheckpointError(f"{spans.path}: {what}: the file became shorter while it was read")
             done += count
-    except BaseException:
-        checksum.wanted = False
-        raise
-    finally:
-        checksum.join()
-    # The buffer of the stream does not know where the kernel has left the file.
-    stream.seek(0, os.SEEK_END)
-    if checksum.error is not None:
-        raise checksum.error
-    return checksum.crc
+        # The buffer of the stream does not know where the kernel has left the file.
+        self._stream.seek(0, os.SEEK_END)
 
 
 def _copy_in_kernel(spans: FileSpans, offset: int, size: int, stream: BinaryIO) -> int:
@@ -67,31 +82,60 @@ def _copy_in_kernel(spans: FileSpans, offset: int, size: int, stream: BinaryIO) 
         raise
 
 
-class _Checksum(threading.Thread):
-    """The CRC-32C of a span, in `crc` when the thread has ended, unless `error` says why not."""
+_Job = Tuple[FileSpans, int, int, str, Callable[[int], None]]
 
-    def __init__(self, spans: FileSpans, offset: int, size: int, what: str) -> None:
+
+class _Checksums(threading.Thread):
+    """Computes the CRC-32C of spans in the order in which they are added, until the first that is wrong."""
+
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._spans, self._offset, self._size, self._what = spans, offset, size, what
-        self.wanted = True
-        self.crc = 0
-        self.error: CheckpointError | None = None
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        self._error: BaseException | None = None
+        self._wanted = True
+        self.start()
+
+    def add(self, *job: Any) -> None:
+        """Adds the arguments of `Copies.copy`; raises what has gone wrong with those before."""
+        if self._error is not None:
+            raise self._error
+        self._jobs.put(job)
+
+    def end(self, at_once: bool) -> BaseException | None:
+        """Waits for what was added, or `at_once` for the piece at hand; returns what went wrong."""
+        self._wanted = not at_once
+        self._jobs.put(None)
+        self.join()
+        return self._error
 
     def run(self) -> None:
         try:
-            self.of_pieces()
-        except CheckpointError as error:
-            self.error = error
+            for spans, offset, size, what, check in iter(self._jobs.get, None):
+                crc = _checksum(spans, offset, size, what, wanted=lambda: self._wanted)
+                if not self._wanted:
+                    return
+                check(crc)
+        except BaseException as error:
+            self._error = error
 
-    def of_pieces(self, stream: BinaryIO | None = None) -> int:
-        """Reads the span piece by piece, writes each to `stream` if there is one, and returns the CRC."""
-        buffer = memoryview(bytearray(min(self._size, _PIECE)))
-        for done in range(0, self._size, _PIECE):
-            if not self.wanted:
-                break
-            piece = buffer[: self._size - done]
-            self._spans.fill(piece, self._offset + done, self._what)
-            self.crc = crc32c(piece, self.crc)
-            if stream is not None:
-                stream.writelines(piece[start : start + _WRITTEN] for start in range(0, len(piece), _WRITTEN))
-        return self.crc
+
+def _checksum(
+    spans: FileSpans,
+    offset: int,
+    size: int,
+    what: str,
+    stream: BinaryIO | None = None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> int:
+    """Reads the span piece by piece, writes each to `stream` if there is one, and returns the CRC."""
+    buffer = memoryview(bytearray(min(size, _PIECE)))
+    crc = 0
+    for done in range(0, size, _PIECE):
+        if not wanted():
+            break
+        piece = buffer[: size - done]
+        spans.fill(piece, offset + done, what)
+        crc = crc32c(piece, crc)
+        if stream is not None:
+            stream.writelines(piece[start : start + _WRITTEN] for start in range(0, len(piece), _WRITTEN))
+    return crc

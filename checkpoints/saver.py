@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Mapping
 
 from . import dtypes
 from .atomic import Replacement
+from .copies import Copies
 from .crc32c import crc32c, mask
 from .errors import CheckpointError
 from .source import Source
@@ -58,29 +59,30 @@ def _check_names(prefix: str, tensors: Mapping[str, Any]) -> None:
 def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> dict[bytes, bytes]:
     entries: dict[bytes, bytes] = {}
     offset = 0
-    for name in sorted(tensors):
-        dtype, shape, size, crc = _write_tensor(stream, tensors, name, f"{prefix}: tensor {name}")
-        dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
-        entry = field(1, dtype) + field(2, dims)
-        if offset:
-            entry += field(4, offset)
-        if size:
-            entry += field(5, size)
-        # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
-        entries[name.encode("utf-8")] = entry + fixed32(6, crc)
-        offset += size
+    with Copies(stream) as copies:
+        for name in sorted(tensors):
+            dtype, shape, size, crc = _write_tensor(stream, copies, tensors, name, f"{prefix}: tensor {name}")
+            dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
+            entry = field(1, dtype) + field(2, dims)
+            if offset:
+                entry += field(4, offset)
+            if size:
+                entry += field(5, size)
+            # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
+            entries[name.encode("utf-8")] = entry + fixed32(6, crc)
+            offset += size
     return entries
 
 
 def _write_tensor(
-    stream: BinaryIO, tensors: Mapping[str, Any], name: str, place: str
+    stream: BinaryIO, copies: Copies, tensors: Mapping[str, Any], name: str, place: str
 ) -> tuple[int, tuple[int, ...], int, int]:
     """Writes one tensor's bytes; its element type, shape, size and masked CRC."""
     if isinstance(tensors, Source):
         stored = tensors.stored(name)
         if stored is not None:
             info = tensors.infos[name]
-            stored.copy(stream)
+            stored.copy(copies)
             return dtypes.BY_NAME[info.dtype].number, info.shape, info.nbytes, stored.crc
     dtype, shape, data, crc = encode_tensor(tensors[name], place)
     stream.write(data)

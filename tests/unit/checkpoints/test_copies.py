@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
 
 from checkpoints import CheckpointError, open_checkpoint, write_saver
 from checkpoints.atomic import Replacement
-from checkpoints.source import of_checkpoint
+from checkpoints.source import Source, of_checkpoint
 from checkpoints.writers import write
 
 # More than two pieces, and no whole number of them.
@@ -60,6 +61,41 @@ def test_damage_in_a_later_piece_leaves_no_copy(tmp_path, name, kernel, monkeypa
         with pytest.raises(CheckpointError, match="tensor large: checksum mismatch"):
             write(str(tmp_path / name), of_checkpoint(checkpoint))
     assert sorted(os.listdir(str(tmp_path))) == before
+
+
+@pytest.mark.parametrize("name", ["copy.ckpt", "copy.safetensors"])
+def test_the_first_damaged_tensor_is_named_however_far_copying_is(tmp_path, name):
+    prefix = str(tmp_path / "model.ckpt")
+    write_saver(prefix, dict.fromkeys("abcd", _LARGE))
+    with open(prefix + ".data-00000-of-00001", "r+b") as stream:
+        for place in (2, 3):
+            stream.seek(place * _LARGE.nbytes - 5)
+            stream.write(b"?")
+    with open_checkpoint(prefix) as checkpoint:
+        with pytest.raises(CheckpointError, match="tensor b: checksum mismatch"):
+            write(str(tmp_path / name), of_checkpoint(checkpoint))
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["copy.ckpt", "copy.safetensors"])
+def test_an_interrupted_copy_ends_at_once_and_leaves_nothing(prefix, tmp_path, name, monkeypatch):
+    before, threads = sorted(os.listdir(str(tmp_path))), threading.active_count()
+    copied = []
+
+    def interrupt(source, target, size, offset):
+        copied.append(size)
+        if len(copied) > 1:
+            raise KeyboardInterrupt
+        return os.pwrite(target, os.pread(source, size, offset), 0)
+
+    monkeypatch.setattr(os, "copy_file_range", interrupt, raising=False)
+    with open_checkpoint(prefix) as checkpoint:
+        numbers = Source({"a/large": checkpoint.tensors["a/large"]}, checkpoint.read, checkpoint.stored)
+        with pytest.raises(KeyboardInterrupt):
+            write(str(tmp_path / name), numbers)
+    assert len(copied) == 2
+    assert sorted(os.listdir(str(tmp_path))) == before
+    assert threading.active_count() == threads
 
 
 def test_what_the_disk_loses_replaces_nothing(tmp_path, monkeypatch):
