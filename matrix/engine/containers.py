@@ -71,7 +71,9 @@ class Containers(Storage):
         done = self._try(*arguments)
         if done.returncode:
             words = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-            remedy = "start it (`sudo systemctl start docker`), or choose `--engine podman` or `--engine venv`"
+            others = " or ".join(f"`--engine {other}`" for other in ("docker", "podman", "venv") if other != self.name)
+            start = "start it (`sudo systemctl start docker`), or " if self.name == "docker" else ""
+            remedy = f"{start}choose {others}"
             raise EngineUnavailable(f"{self.name} does not answer: {words[0]}; {remedy}")
         return done.stdout.strip()
 
@@ -82,8 +84,15 @@ class Containers(Storage):
             self._version = f"{self.name} {self._ask('version', '--format', shape)}"
         return self._version
 
+    @tenacity.retry(
+        stop=tenacity.stop_after_attempt(20),
+        wait=tenacity.wait_fixed(0.2),
+        retry=tenacity.retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and "image not known" in str(e)),
+        reraise=True,
+    )
     def images(self) -> dict[str, str]:
         """The id of every tagged image on this host, in one look-up."""
+        # podman looks at one image after the other, and gives up when a build beside it has removed one meanwhile.
         lines = self._ask("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
         found = dict(line.split(" ", 1) for line in lines if " " in line)
         return {_full_name(name): digest for name, digest in found.items()}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from tests.engine.planted import ID, OTHER, wait
+from matrix.engine.containers import Containers
+from matrix.project import Project
+from tests.engine.planted import CHECKOUT, ID, OTHER, wait
 
 CELLS = "".join(f"def test_{number}(): pass\n" for number in range(40))
 
@@ -19,6 +23,21 @@ def test_runs_at_the_same_time(planted_anew, environments):
     builds = sum(done.out.count("building ") + done.out.count("making ") for done in ends)
     assert builds == len(set(environments))
     assert planted_anew.left() == []
+
+
+def test_images_are_listed_while_others_are_built_and_removed(working, tmp_path):
+    """podman fails one listing in ten that a removal comes between."""
+    engine = Containers(Project(CHECKOUT), working("podman"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    name = f"localhost/carryover-test/{tmp_path.name}"
+    again = f"for n in $(seq 40); do podman build -q --layers=false -t {name} . && podman rmi -f {name}; done"
+    with subprocess.Popen(["sh", "-c", again], cwd=tmp_path, stdout=subprocess.DEVNULL) as builds:
+        listed = 0
+        while builds.poll() is None:
+            engine.images()
+            listed += 1
+    assert builds.returncode == 0
+    assert listed > 40
 
 
 def test_artifacts_are_whole_while_others_write_them(planted):
