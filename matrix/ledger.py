@@ -25,7 +25,8 @@ WRITE = "write"
 class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Cells that fail alike: files of `kinds`, read in one of `ways` or, with the way `write`, written.
 
-    `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`).
+    `producers` and `consumers` are version specifiers of releases (PEP 440: `>=2.3,<2.16`), each with the Keras of its
+    own: what Keras 2 does in a release of Keras 3 (the rows with the tag `legacy`) is not what these are about.
     """
 
     kinds: tuple[str, ...]
@@ -41,7 +42,7 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def has(self, kind: str, way: str, producer: Environment, consumer: Environment) -> bool:
         """Whether the cell is one of these."""
         producers, consumers = self.releases
-        known = kind in self.kinds and way in self.ways
+        known = kind in self.kinds and way in self.ways and "legacy" not in {*producer.tags, *consumer.tags}
         return known and producer.tensorflow in producers and consumer.tensorflow in consumers
 
 

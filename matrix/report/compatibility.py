@@ -59,26 +59,31 @@ def _shares(report: Report) -> list[str]:
 
 def _causes(report: Report) -> list[str]:
     lines = []
-    failed = [cell for cell in _reading(report) if cell.outcome != "passed" and cell.entry]
-    counted = Counter(cell.entry for cell in failed)
+    failed = [cell for cell in report.cells if cell.outcome != "passed" and cell.entry]
     causes = {cause.id: cause for cause in report.causes}
-    for entry, count in counted.most_common():
+    for entry, count in Counter(cell.entry for cell in failed).most_common():
         cells = [cell for cell in failed if cell.entry == entry]
-        cause = causes[entry]
-        kinds = ", ".join(f"`{kind.id}`" for kind in report.kinds if kind.id in {cell.kind for cell in cells})
-        hows = " and ".join(sorted({cell.how for cell in cells if cell.how}))
+        hows = " and ".join(sorted({cell.how or "raises" for cell in cells}))
         lines += [
-            f"### {entry}: {count} {'cell' if count == 1 else 'cells'}, {hows or 'crashed'}",
+            f"### {entry}: {count} {'cell' if count == 1 else 'cells'}, {hows}",
             "",
-            f"{cause.cause} [Upstream]({cause.link}).",
+            f"{causes[entry].cause} [Upstream]({causes[entry].link}).",
             "",
-            f"- Files: {kinds}, written by {_ranges((cell.producer for cell in cells), report.producers)},",
-            f"  read by {_ranges((cell.environment for cell in cells), report.consumers)}.",
+            f"- Files: {_files(report, cells)}.",
             f"- What it looks like: `{cells[0].reason[:160].replace('`', chr(39))}`",
-            f"- Instead: {cause.instead}",
+            f"- Instead: {causes[entry].instead}",
             "",
         ]
     return lines
+
+
+def _files(report: Report, cells: Sequence[Cell]) -> str:
+    """Which files `cells` are about, who wrote them, and who reads them."""
+    kinds = ", ".join(f"`{kind.id}`" for kind in report.kinds if kind.id in {cell.kind for cell in cells})
+    there = _ranges((cell.environment for cell in cells), report.consumers)
+    if cells[0].role == "produce":
+        return f"{kinds}, not written by {there}"
+    return f"{kinds}, written by {_ranges((c.producer for c in cells), report.producers)},\n  read by {there}"
 
 
 def _grid(report: Report, kind: str, way: str) -> list[str]:

@@ -51,6 +51,7 @@ def test_a_failure_in_the_ledgers_way_is_known():
         {"way": "carryover"},
         {"producer": "cpu-tf2.16"},
         {"consumer": "cpu-tf2.15"},
+        {"consumer": "cpu-tf2.16-legacy"},
     ],
 )
 def test_any_other_failure_stays_one(changed):
@@ -70,6 +71,16 @@ def test_a_file_that_cannot_be_written_is_known_by_its_own_entry():
     writing = msgspec.structs.replace(record(reason="ValueError: tracing"), details=about)
     assert outcome(writing, entry) == (Outcome.KNOWN, "paths")
     assert outcome(writing) == (Outcome.FAILED, "")
+
+
+def test_what_keras_2_reads_in_a_release_of_keras_3_is_not_fixed():
+    assert outcome(record(Outcome.PASSED, "", consumer="cpu-tf2.16-legacy")) == (Outcome.PASSED, "")
+
+
+def test_the_page_of_causes_says_what_the_ledger_says():
+    page = (CHECKOUT / "docs/compatibility.md").read_text()
+    for entry in load_ledger(CHECKOUT / "matrix/ledger.toml"):
+        assert entry.cause in page and entry.instead in page, entry.id
 
 
 def test_a_crash_is_known_only_as_a_crash():
