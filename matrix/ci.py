@@ -28,7 +28,7 @@ from matrix.report.command import gather
 from matrix.report.states import NO_RECORD
 from matrix.results import Outcome, Record, Results
 from matrix.sweep import Store
-from matrix.table import Terminal, counted, matrix_table, repro_command
+from matrix.table import Terminal, bad_lines, counted, matrix_table
 from matrix.tools import host
 
 PATTERN = "part-*.tar.gz"
@@ -98,8 +98,7 @@ def part(project: Project, stage: str, name: str, jobs: Jobs, engine_name: str |
         terminal.console.print(matrix_table(sweep.summary(judged)))
     bad = sweep.bad(judged)
     for one in bad:
-        terminal.console.print(f"{one.outcome.sign} {one.outcome.value}: {repro_command(one.record)}", markup=False)
-        terminal.console.print(f"    {one.record.reason}", markup=False)
+        terminal.console.print(bad_lines(one), markup=False)
     terminal.say(f"{stage}: {counted(judged)} of {len(own)} planned")
     return 1 if bad or len(records) < len(own) else 0
 

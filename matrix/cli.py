@@ -6,13 +6,12 @@ import argparse
 import errno
 import io
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from matrix import artifacts, bases, ci, cuda, image_builds, locks, sweep
 from matrix.clean import clean
@@ -38,8 +37,9 @@ from matrix.replay import Request, reproduce
 from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
-from matrix.table import Terminal, counted, matrix_table, repro_command, table, texts, verdict
+from matrix.table import Terminal, bad_lines, counted, matrix_table, repro_command, table, texts, verdict
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _LEFT = "nothing was left running"
 _KEPT = f"{_LEFT}, and the cells that had finished are in reports/results.jsonl"
 # The cells whose artifacts are committed.
@@ -140,28 +140,29 @@ def fixtures(project: Project, engine_name: str | None) -> int:
 
 
 def matrix(project: Project, words: Sequence[str], fresh: bool, engine_name: str | None) -> int:
-    """Run the compatibility matrix, or what `words` select of it: 0 if nothing is bad, else 1."""
+    """Run the compatibility matrix, or what `words` select of it.
+
+    Returns 0 if nothing is bad, the exit status of what kept an environment from its end, else 1.
+    """
     terminal = Terminal("matrix")
     try:
         engine = choose(project, engine_name, terminal.say)
-        judged, planned = sweep.run_matrix(project, engine, words, fresh, terminal)
+        judged, planned, stopped = sweep.run_matrix(project, engine, words, fresh, terminal)
     finally:
         terminal.close()
     terminal.console.print(matrix_table(sweep.summary(judged)))
-    if len(judged) < planned:
-        terminal.say(f"{planned - len(judged)} cells were planned and have no record")
     bad = sweep.bad(judged)
     for one in bad[:_SHOWN]:
-        terminal.console.print(
-            f"{one.outcome.sign} {one.outcome.value}: nox -s repro -- {shlex.quote(sweep.name_of(one.record))}\n"
-            f"    {one.record.reason}",
-            markup=False,
-        )
+        terminal.console.print(bad_lines(one), markup=False)
     if len(bad) > _SHOWN:
         terminal.say(f"and {len(bad) - _SHOWN} more")
     report(project, None, show=False, quiet=True)
+    if len(judged) < planned:
+        terminal.say(f"{planned - len(judged)} cells were planned and have no record")
+    if stopped:
+        terminal.say(f"did not get to the end, see above: {', '.join(sorted(stopped))}")
     terminal.say(f"{counted(judged)} (records: reports/{sweep.RESULTS}, to look at: reports/index.html)")
-    return 1 if bad or len(judged) < planned else 0
+    return max(stopped.values()) if stopped else 1 if bad or len(judged) < planned else 0
 
 
 def matrix_part(project: Project, name: str, stage: str, since: str, engine_name: str | None) -> int:
@@ -209,6 +210,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cells", default="cells.toml", metavar="FILE", help="the declaration of the cells, in tests/")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_cells(commands)
+    _add_images(commands)
+    _add_matrix(commands)
+    _add_jobs(commands)
+    command = commands.add_parser("doctor", help="what this machine can run, and what helps where it cannot")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command = commands.add_parser("golden", help="run the graph of a checkpoint and keep what it computes")
+    command.add_argument("graph", help="a prefix with a .meta, the folder of a SavedModel, or a frozen .pb")
+    command.add_argument("--to", required=True, metavar="FILE", help="the .npz to write")
+    command.add_argument(
+        "--environment", metavar="ID", help="default: for a .meta the oldest of the CPU's, else the newest"
+    )
+    command.add_argument("--layers", type=Path, metavar="FILE", help="as checkpoints verify writes it")
+    for name in ("output", "feed"):
+        command.add_argument(f"--{name}", action="append", default=[], help="as in python -m checkpoints golden")
+    return parser
+
+
+def _add_cells(commands: _Commands) -> None:
     command = commands.add_parser("run", help="run the cells of one environment; what follows -- goes to pytest")
     command.add_argument("environment")
     command.add_argument("arguments", nargs="*", metavar="PYTEST_ARGUMENT")
@@ -220,6 +240,14 @@ def _parser() -> argparse.ArgumentParser:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--shell", action="store_true", help="open a shell there, with the command to run shown")
     how.add_argument("--pdb", action="store_true", help="stop in the debugger where the cell fails")
+    commands.add_parser("fixtures", help="make the committed artifacts again")
+    command = commands.add_parser("report", help="write the report of what was run to reports/")
+    command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
+    command.add_argument("--docs", action="store_true", help="write docs/compatibility.md of it as well")
+    command.add_argument("--open", action="store_true", help="show the page in the browser")
+
+
+def _add_images(commands: _Commands) -> None:
     command = commands.add_parser("lock", help="make the locks of these environments, or of all")
     command.add_argument("--check", action="store_true", help="change nothing; say which rows have a newer patch")
     command.add_argument("environments", nargs="*")
@@ -230,14 +258,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
     command.add_argument("--push", action="store_true", help="and put them into CARRYOVER_REGISTRY")
     commands.add_parser("build", help="build one environment").add_argument("environment")
-    command = commands.add_parser("doctor", help="what this machine can run, and what helps where it cannot")
-    command.add_argument("--json", action="store_true", help="for programs")
     command = commands.add_parser("clean", help="free disk, within CARRYOVER_DISK_GB")
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command = commands.add_parser("image-report", help="the size of each layer, and what images share")
     command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
     command.add_argument("--record", action="store_true", help="put the sizes into docker/sizes.toml")
     commands.add_parser("base-images", help="build stand-ins for base images").add_argument("pythons", nargs="*")
+
+
+def _add_matrix(commands: _Commands) -> None:
     command = commands.add_parser("matrix", help="every producer's files in every consumer")
     command.add_argument(
         "--only",
@@ -252,25 +281,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("stage", choices=["write", "read"])
     command.add_argument("environment")
     command.add_argument("--since", default="")
-    _add_jobs(commands)
-    command = commands.add_parser("golden", help="run the graph of a checkpoint and keep what it computes")
-    command.add_argument("graph", help="a prefix with a .meta, the folder of a SavedModel, or a frozen .pb")
-    command.add_argument("--to", required=True, metavar="FILE", help="the .npz to write")
-    command.add_argument(
-        "--environment", metavar="ID", help="default: for a .meta the oldest of the CPU's, else the newest"
-    )
-    command.add_argument("--layers", type=Path, metavar="FILE", help="as checkpoints verify writes it")
-    for name in ("output", "feed"):
-        command.add_argument(f"--{name}", action="append", default=[], help="as in python -m checkpoints golden")
-    commands.add_parser("fixtures", help="make the committed artifacts again")
-    command = commands.add_parser("report", help="write the report of what was run to reports/")
-    command.add_argument("--against", type=Path, metavar="OLD", help="an older report.json, or its folder")
-    command.add_argument("--docs", action="store_true", help="write docs/compatibility.md of it as well")
-    command.add_argument("--open", action="store_true", help="show the page in the browser")
-    return parser
 
 
-def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_jobs(commands: _Commands) -> None:
     command = commands.add_parser("plan", help="what a workflow fans out to")
     command.add_argument("--github", action="store_true", help="as JSON, for fromJSON")
     command.add_argument("--reduced", action="store_true", help="the short matrix")

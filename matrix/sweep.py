@@ -18,19 +18,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from matrix import artifacts, pairs
 from matrix.engine import Engine
 from matrix.environments import Environment
-from matrix.errors import Busy, CarryoverError, NothingSelected
+from matrix.errors import Busy, LockMismatch, NothingSelected
 from matrix.ledger import Entry, Judged, judge_all, load_ledger
 from matrix.oldest import oldest
 from matrix.pairs import Kind, MatrixPlan, PlannedCell
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results
-from matrix.table import Terminal, counted, short
+from matrix.table import Terminal, counted
 from matrix.tools import exclusive
 
 RESULTS = "matrix/results.jsonl"
@@ -159,66 +160,95 @@ def plan(store: Store, words: Sequence[str], stage: str) -> list[PlannedCell]:
     return cells
 
 
-def run_matrix(
-    project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal
-) -> tuple[list[Judged], int]:
-    """Write and read what `words` select; returns the records of the planned cells under the ledger, and their number.
+class Outcomes(NamedTuple):
+    """What a run of the matrix has come to; a planned cell without a record is a failure, which who counts has to say.
 
-    A planned cell without a record is a failure, which who counts has to say. Raises a CarryoverError when nothing is
-    selected, another run is under way, or an environment cannot be made.
+    `stopped` has the exit status of each environment's part that did not get to its end, and has said why.
+    """
+
+    judged: list[Judged]
+    planned: int
+    stopped: dict[str, int]
+
+
+def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bool, terminal: Terminal) -> Outcomes:
+    """Write and read what `words` select, and look at the records of the planned cells under the ledger.
+
+    An environment that cannot be made costs its own cells. Raises a CarryoverError when nothing is selected or another
+    run is under way.
     """
     store = Store(project)
     ledger = store.ledger()  # an error in it shows now, not after the run
     since = datetime.now(UTC).isoformat(timespec="seconds") if fresh else ""
     with _alone(store):
         writing = plan(store, words, "write")
-        _stage(store, engine, "write", writing, since, terminal)
-        reading = [cell for cell in plan(store, words, "read") if cell.role == "consume"]
-        _stage(store, engine, "read", reading, since, terminal)
+        stopped, lost = _stage(store, engine, "write", writing, since, terminal)
+        try:
+            reading = [cell for cell in plan(store, words, "read") if cell.role == "consume"]
+        except NothingSelected:
+            if not stopped:
+                raise
+            reading = []  # who would have written it has said what hindered it
+        failed, more = _stage(store, engine, "read", reading, since, terminal)
         latest = store.latest()
-        records = [latest[key] for cell in [*writing, *reading] if (key := (cell.environment, cell.cell)) in latest]
-        return judge_all(records, ledger, store.producers), len(writing) + len(reading)
+        keys = [(cell.environment, cell.cell) for cell in [*writing, *reading]]
+        records = [latest[key] for key in keys if key in latest and key not in lost | more]
+        return Outcomes(judge_all(records, ledger, store.producers), len(keys), stopped | failed)
+
+
+def _to_run(
+    store: Store, engine: Engine, cells: Sequence[PlannedCell], since: str
+) -> dict[str, tuple[list[PlannedCell], list[PlannedCell]]]:
+    """(all cells, those to run) of each environment that has some to run: first who has most, for no core to idle."""
+    by_environment: dict[str, list[PlannedCell]] = {}
+    for cell in cells:
+        by_environment.setdefault(cell.environment, []).append(cell)
+    found = {}
+    for name, own in by_environment.items():
+        try:
+            prepared = engine.up_to_date(store.environments[name])
+        except LockMismatch:
+            prepared = None  # its own part says so
+        to_do = store.to_do(own, prepared.image_id if prepared else "", since)
+        if to_do:
+            found[name] = (own, to_do)
+    return dict(sorted(found.items(), key=lambda entry: -len(entry[1][1])))
 
 
 def _stage(
     store: Store, engine: Engine, stage: str, cells: Sequence[PlannedCell], since: str, terminal: Terminal
-) -> None:
-    """Run the part of every environment that has something to do, as many at a time as there are cores."""
-    by_environment: dict[str, list[PlannedCell]] = {}
-    for cell in cells:
-        by_environment.setdefault(cell.environment, []).append(cell)
-    waiting: list[tuple[str, int]] = []
-    for name, own in by_environment.items():
-        prepared = engine.up_to_date(store.environments[name])
-        left = len(store.to_do(own, prepared.image_id if prepared else "", since))
-        if left:
-            waiting.append((name, left))
-    total = sum(left for _, left in waiting)
+) -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """Run the part of every environment that has something to do, as many at a time as there are cores.
+
+    Returns the exit status of each part that did not get to its end, and the cells that have no new record therefore.
+    """
+    parts = _to_run(store, engine, cells, since)
+    total = sum(len(to_do) for _, to_do in parts.values())
     terminal.say(f"{stage}: {len(cells)} cells, {len(cells) - total} of them unchanged, {total} to run")
-    waiting.sort(key=lambda entry: -entry[1])  # the longest first, so that no core idles at the end
+    waiting = list(parts)
+    before = store.latest()
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
-    failed: dict[str, int] = {}
+    stopped: dict[str, int] = {}
     try:
         while waiting or running:
             while waiting and len(running) < len(os.sched_getaffinity(0)):
-                name, _ = waiting.pop(0)
+                name = waiting.pop(0)
                 running[name] = (_start(store, engine, stage, name, since), time.monotonic())
             for name, (process, begun) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
-                    _told(store, terminal, stage, name, by_environment[name], time.monotonic() - begun)
+                    _told(store, terminal, stage, name, parts[name][0], time.monotonic() - begun)
                     if process.returncode not in (0, 1):
-                        failed[name] = process.returncode
+                        stopped[name] = max(process.returncode, 1)  # negative: it was killed
             time.sleep(_POLL_SECONDS)
     finally:
         for process, _ in running.values():
             process.send_signal(signal.SIGTERM)
         for process, _ in running.values():
             process.wait()
-    if failed:
-        error = CarryoverError(f"{stage}: {', '.join(sorted(failed))} did not get to run: see above")
-        error.status = max(failed.values())
-        raise error
+    after = store.latest()
+    left = {(cell.environment, cell.cell) for name in stopped for cell in parts[name][1]}
+    return stopped, {key for key in left if after.get(key) == before.get(key)}
 
 
 def _start(store: Store, engine: Engine, stage: str, name: str, since: str) -> subprocess.Popen[bytes]:
@@ -255,8 +285,3 @@ def summary(judged: Sequence[Judged]) -> list[tuple[str, str, Counter[str]]]:
             name = one.outcome.value
             rows.setdefault((str(details["kind"]), str(details["way"])), Counter())[name] += 1
     return [(kind, way, counts) for (kind, way), counts in rows.items()]
-
-
-def name_of(record: Record) -> str:
-    """A cell's full name for people: what `nox -s repro` takes."""
-    return f"{record.environment}/{short(record.cell)}"

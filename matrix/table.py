@@ -45,6 +45,12 @@ def repro_command(record: Record) -> str:
     return f"nox -s repro -- {shlex.quote(f'{record.environment}/{short(record.cell)}')}"
 
 
+def bad_lines(judged: Judged) -> str:
+    """What is said of a bad cell of the matrix: its outcome, the command that runs it again, and the reason."""
+    outcome, record = judged.outcome, judged.record
+    return f"{outcome.sign} {outcome.value}: {repro_command(record)}\n    {record.reason}"
+
+
 def outcome_text(record: Record) -> str:
     """Sign and outcome in their colour."""
     return f"[{_COLOURS[record.outcome]}]{record.outcome.sign} {record.outcome.value}[/]"

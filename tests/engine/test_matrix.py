@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
+from matrix.errors import LockMismatch
 from matrix.results import Results
-from tests.engine.planted import CHECKOUT, ID, Planted, until, wait
+from tests.engine.planted import CHECKOUT, ID, PYTHON, Planted, until, wait
 
 KINDS = "".join(
     f'[[kinds]]\nid = "{name}"\ntitle = "{name}"\nfile = "file"\n' for name in ("plain", "torn", "deadly", "slow", "no")
@@ -154,6 +157,40 @@ def test_a_file_that_was_changed_is_said_and_not_read(matrix):
     assert done.status == 11 and "its manifest says" in done.err and "Traceback" not in done.err, done.err
     assert outcomes(matrix)["plain-carryover"] == "not run"
     assert matrix.do("matrix", "--only", "plain", "--fresh").status == 0, "it is written anew"
+
+
+def test_an_environment_that_cannot_be_made_costs_its_own_cells(matrix):
+    with (matrix.root / "environments.toml").open("a") as axis:
+        axis.write(f'\n[environments."cpu-tf99.0"]\ntensorflow = "99.0.0"\npackage = "pytest"\npython = "{PYTHON}"\nkeras = 3\n')
+    done = matrix.do("matrix", "--only", "plain")
+    assert done.status == LockMismatch.status, done.out + done.err
+    assert "cpu-tf99.0" in done.err and "Traceback" not in done.err
+    assert "did not get to the end, see above: cpu-tf99.0" in done.out
+    records: dict[str, list[str]] = {}
+    for record in Results(matrix.root / "reports/matrix/results.jsonl").read():
+        records.setdefault(record.environment, []).append(record.outcome.value)
+    assert records == {ID: ["passed"] * 3, "cpu-tf99.0": ["not run"] * 3}, "a file of its own nobody can read"
+    assert (matrix.root / "reports/index.html").exists()
+
+
+def test_a_part_that_is_killed_leaves_no_verdict_of_an_earlier_run(matrix):
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    code = (matrix.root / "tests/pairs/test_pairs.py").read_text()
+    slower = code.replace('    for name in ("producer"', '    time.sleep(60)\n    for name in ("producer"')
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(slower)
+    process = matrix._start(["matrix", "--only", "plain"], {})
+    until(lambda: parts(process.pid, "read"), 60)
+    os.kill(parts(process.pid, "read")[0], signal.SIGKILL)
+    done = wait(process)
+    assert done.status == 1, done.out + done.err
+    assert "2 cells were planned and have no record" in done.out
+    until(lambda: not matrix.left(), 60)
+
+
+def parts(parent: int, stage: str) -> list[int]:
+    """The processes below `parent` that run one environment's part of `stage`."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if f"\0pairs\0{stage}\0" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def test_a_selection_of_nothing_is_an_error(matrix):
