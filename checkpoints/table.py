@@ -228,6 +228,7 @@ class _BlockBuilder:
         self.size = 0
 
     def add(self, key: bytes, value: bytes) -> None:
+        """Adds an entry; keys come in ascending order."""
         shared = 0
         if self._count == self._interval:
             self._restarts.append(self.size)

@@ -191,12 +191,18 @@ def _remove(folder: Path) -> None:
 
 
 def log_of(project: Project, name: str) -> Path:
+    """Where the words of the run `name` go, in a folder that is there."""
     logs = project.reports / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return logs / f"{name}.log"
 
 
 def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
+    """Run the cells of `run`, in a new process after each that ends one, until each has a record.
+
+    `there` has the artifacts in the run's folder `in`, `arguments` are pytest's. Raises a CarryoverError when the
+    process does not get to run cells.
+    """
     run.gpu = run.environment.device == "gpu" and gpu_here()
     for cell in run.cells:
         if cell.needs == "gpu" and not run.gpu:

@@ -159,6 +159,7 @@ class _Contexts:
         self._index: dict[object, int] = {}
 
     def index(self, record: Record) -> int:
+        """The place of the record's context in `all`."""
         key = (
             record.engine,
             record.image_id,

@@ -15,14 +15,14 @@ def eager_kinds():
     def new_format(load, what):
         def native(folder):
             if keras.KERAS < (2, 12):
-                raise keras.Unsupported("{} came with Keras 2.12".format(what))
+                raise graph.Unsupported("{} came with Keras 2.12".format(what))
             return load(folder)
 
         return native
 
     def tf_weights(folder):
         if keras.KERAS >= (3, 0):
-            raise keras.Unsupported("Keras 3 reads no weights in TensorFlow's format")
+            raise graph.Unsupported("Keras 3 reads no weights in TensorFlow's format")
         return keras.load_weights("weights")(folder)
 
     return {

@@ -17,6 +17,10 @@ CONTINUED = 3  # after it
 META = "graph.json"
 
 
+class Unsupported(Exception):
+    """This release has no such feature."""
+
+
 class StaticGraph:
     """The study's network with its loss and TensorFlow 1's Adam, in a graph and a session of its own."""
 
@@ -83,7 +87,7 @@ def write_frozen_graph(folder):
     """The graph as one file, its variables turned into constants."""
     trained = StaticGraph()
     trained.train(0, STEPS)
-    if hasattr(tf, "contrib") or not hasattr(tf, "function") or tf.__version__.startswith("1."):
+    if tf.__version__.startswith("1."):
         definition = v1.graph_util.convert_variables_to_constants(
             trained.session, trained.graph.as_graph_def(), ["outputs"]
         )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan import study
-from tests.pairs.graph_formats import STEPS, Outputs, golden
+from tests.pairs.graph_formats import STEPS, Outputs, Unsupported, golden
 
 
 def keras_version():
@@ -19,10 +19,6 @@ def keras_version():
 
 
 KERAS = keras_version()
-
-
-class Unsupported(Exception):
-    """This release has no such feature."""
 
 
 class Trained:
