@@ -7,12 +7,14 @@ Source: `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.p
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from typing import TYPE_CHECKING, Any, Iterator
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo, element_count
 from .errors import CheckpointError
+from .guidance import hint, what_else
 from .spans import open_regular
 from .tensorproto import TensorProto, parse_tensor, to_array
 from .wire import WireError, fields, message, text
@@ -42,8 +44,10 @@ class FrozenGraph(Checkpoint):
         try:
             self._list()
         except WireError as error:
+            what = what_else(self._map[:512])
             self.close()
-            raise CheckpointError("{}: no TensorFlow graph, or a damaged one: {}".format(path, error)) from None
+            told = f"no checkpoint or graph, but {what}" if what else f"no TensorFlow graph, or a damaged one: {error}"
+            raise CheckpointError(f"{path}: {told}{hint(os.path.dirname(path), path)}") from None
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -10,8 +10,9 @@ from typing import Any
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
+from .guidance import checkpoints_in, hint, nothing_at, what_else, without_index
 from .spans import open_regular
-from .table import FOOTER_SIZE, TableReader, is_table
+from .table import TableReader, ends_as_table
 
 _SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
 _V1_SHARD = re.compile(r"(.*)-(?:\d{5}|\?{5})-of-(\d{5})", re.DOTALL)
@@ -30,7 +31,7 @@ def open_checkpoint(path: Any) -> Checkpoint:
     Raises CheckpointError, which says what to pass, if there is none, or what is wrong with the one that is there.
     """
     path = os.fspath(path)
-    if not isinstance(path, str) or "\0" in path:
+    if not isinstance(path, str) or not path or "\0" in path or "\n" in path:
         raise CheckpointError("{!r}: not a path".format(path))
     if os.path.isdir(path):
         return _open_directory(path)
@@ -41,7 +42,7 @@ def open_checkpoint(path: Any) -> Checkpoint:
     shards = _v1_shards(path)
     if shards:
         return _open_v1(path, shards)
-    raise CheckpointError(_nothing_at(path))
+    raise CheckpointError(nothing_at(path))
 
 
 def _open_directory(path: str) -> Checkpoint:
@@ -57,27 +58,29 @@ def _open_directory(path: str) -> Checkpoint:
     if indexes:
         prefixes = [os.path.join(path, name[: -len(".index")]) for name in indexes]
         raise CheckpointError("{}: {} checkpoints; pass one of {}".format(path, len(prefixes), ", ".join(prefixes)))
-    tables = [name for name in sorted(os.listdir(path)) if _ends_as_table(os.path.join(path, name))]
+    tables = [name for name in sorted(os.listdir(path)) if ends_as_table(os.path.join(path, name))]
     groups = sorted({_V1_SHARD.sub(r"\1", name) for name in tables})
     if len(groups) == 1:
         return open_checkpoint(os.path.join(path, groups[0]))
-    others = groups + [
-        name for name in sorted(os.listdir(path)) if name.endswith((".keras", ".h5", ".pb", ".safetensors"))
-    ]
+    whole = [name for name in sorted(os.listdir(path)) if name.endswith((".keras", ".h5", ".pb", ".safetensors"))]
+    others = [os.path.join(path, name) for name in groups + whole]
     if len(others) == 1:
-        return _open_file(os.path.join(path, others[0]))
-    others = others or [name for name in sorted(os.listdir(path)) if os.path.isdir(os.path.join(path, name))]
-    hint = "; pass one of {}".format(", ".join(os.path.join(path, name) for name in others)) if others else ""
-    raise CheckpointError("{}: no checkpoint in this directory{}".format(path, hint))
+        return _open_file(others[0])
+    raise CheckpointError(f"{path}: {_none_in(path, others)}")
 
 
-def _ends_as_table(path: str) -> bool:
-    """Whether `path` is a file that ends as an index or a V1 checkpoint does."""
-    if not os.path.isfile(path):
-        return False
-    with open_regular(path) as stream:
-        stream.seek(max(stream.seek(0, 2) - FOOTER_SIZE, 0))
-        return is_table(stream.read(FOOTER_SIZE))
+def _none_in(path: str, others: list[str]) -> str:
+    """What to say of a directory with no checkpoint in it that could be meant: with `others`, or with none at all."""
+    if others:
+        return "{} checkpoints; pass one of {}".format(len(others), ", ".join(others))
+    lonely = without_index(path)
+    if lonely:
+        return lonely
+    below = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    below = [
+        name for name in below if os.path.isdir(name) and (checkpoints_in(name) or os.path.isdir(name + "/variables"))
+    ]
+    return "no checkpoint in this directory" + ("; pass one of {}".format(", ".join(below)) if below else hint(path))
 
 
 def _open_saved_model(path: str) -> Checkpoint:
@@ -99,23 +102,22 @@ def _open_state(path: str) -> Checkpoint:
         content = stream.read(_MOST_STATE).decode("utf-8", "replace")
     match = _STATE.search(content)
     if match is None:
-        raise CheckpointError("{}: names no checkpoint (no model_checkpoint_path)".format(path))
+        raise CheckpointError(f"{path}: names no checkpoint (no model_checkpoint_path){hint(os.path.dirname(path))}")
     named = re.sub(r"\\(.)", r"\1", match.group(1))
     directory = os.path.dirname(path)
     prefix = os.path.join(directory, re.split(r"[/\\]", named)[-1])
     if prefix != path and (os.path.isfile(prefix + ".index") or os.path.isfile(prefix)):
         return Bundle(prefix) if os.path.isfile(prefix + ".index") else _open_file(prefix)
-    there = sorted(name[: -len(".index")] for name in os.listdir(directory or ".") if name.endswith(".index"))
-    hint = "pass {}".format(" or ".join(os.path.join(directory, name) for name in there)) if there else "none is here"
-    raise CheckpointError("{}: names {}, which is not beside it; {}".format(path, named, hint))
+    told = hint(directory) or "; none is here"
+    raise CheckpointError(f"{path}: names {named}, which is not beside it{told}")
 
 
 def _open_file(path: str) -> Checkpoint:
     """The checkpoint that the file at `path` is, or is a part of, going by its contents more than by its name."""
     with open_regular(path) as stream:
-        head = stream.read(16)
+        head = stream.read(512)
         size = stream.seek(0, 2)
-    if _ends_as_table(path):
+    if ends_as_table(path):
         return _open_table(path)
     base = os.path.basename(path)
     shard = _SHARD.fullmatch(path)
@@ -128,11 +130,25 @@ def _open_file(path: str) -> Checkpoint:
         return Bundle(path[: -len(".index")])
     if base == "checkpoint":
         return _open_state(path)
-    if base.endswith(".meta") and os.path.isfile(path[: -len(".meta")] + ".index"):
-        return Bundle(path[: -len(".meta")])
+    if base.endswith(".meta"):
+        return _open_beside_graph(path)
     if base == "saved_model.pb":
         return _open_saved_model(os.path.dirname(path))
     return _open_by_content(path, head, size)
+
+
+def _open_beside_graph(path: str) -> Checkpoint:
+    """The checkpoint whose graph the `.meta` file at `path` is. Its own constants are not what anybody trained."""
+    prefix = path[: -len(".meta")]
+    if os.path.isfile(prefix + ".index"):
+        return Bundle(prefix)
+    if os.path.isfile(prefix):
+        return _open_file(prefix)
+    shards = _v1_shards(prefix)
+    if shards:
+        return _open_v1(prefix, shards)
+    told = without_index(prefix) or f"{prefix}.index is not beside it{hint(os.path.dirname(path))}"
+    raise CheckpointError(f"{path}: the graph of a checkpoint, without its variables: {told}")
 
 
 def _open_table(path: str) -> Checkpoint:
@@ -152,6 +168,9 @@ def _open_by_content(path: str, head: bytes, size: int) -> Checkpoint:
 
     if not size:
         raise CheckpointError("{}: an empty file".format(path))
+    other = what_else(head)
+    if other and path.endswith((".h5", ".hdf5", ".keras", ".npz", ".safetensors")):
+        raise CheckpointError(f"{path}: no checkpoint, but {other}{hint(os.path.dirname(path), path)}")
     if head.startswith(SIGNATURE) or path.endswith((".h5", ".hdf5")):
         from .hdf5 import Hdf5
 
@@ -199,17 +218,3 @@ def _v1_shards(path: str) -> list[str]:
     if found and len(found) != count:
         raise CheckpointError("{}: {} of its {} shards are here".format(prefix, len(found), count))
     return found
-
-
-def _nothing_at(path: str) -> str:
-    """What to say of a path with nothing there: the checkpoints in its directory, nearest first."""
-    import difflib
-
-    directory, base = os.path.split(path)
-    if not os.path.isdir(directory or "."):
-        return "{}: no such directory: {}".format(path, directory)
-    here = sorted(os.listdir(directory or "."))
-    prefixes = [name[: -len(".index")] for name in here if name.endswith(".index")]
-    near = difflib.get_close_matches(base, prefixes or here, 3, 0.3)
-    hint = "; did you mean {}".format(" or ".join(os.path.join(directory, name) for name in near)) if near else ""
-    return "{}: no checkpoint here (no such file, and no {}.index){}".format(path, base, hint)

@@ -79,9 +79,14 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
     return roles
 
 
+def is_bookkeeping(name: str) -> bool:
+    """Whether `name` is that of a tensor which describes objects, and holds no value of any."""
+    return any(mark in name for mark in _BOOKKEEPING)
+
+
 def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) -> Role:
     name = info.name
-    if any(mark in name for mark in _BOOKKEEPING):
+    if is_bookkeeping(name):
         return Role("bookkeeping")
     if info.dtype in _NO_NUMBERS:
         return Role("string" if info.dtype == "string" else "bookkeeping")

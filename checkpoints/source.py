@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Container, Iterator, Mapping
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .checkpoint import Checkpoint, Stored, TensorInfo
+
+UNREADABLE = ("variant", "resource")
 
 
 class Source(Mapping[str, Any]):
@@ -37,7 +39,9 @@ class Source(Mapping[str, Any]):
         return self._stored(name) if self._stored else None
 
 
-def of_checkpoint(checkpoint: Checkpoint) -> Source:
-    """All readable tensors of a checkpoint."""
-    infos = {name: info for name, info in checkpoint.tensors.items() if info.dtype not in ("variant", "resource")}
+def of_checkpoint(checkpoint: Checkpoint, without: Container[str] = ()) -> Source:
+    """All readable tensors of a checkpoint, but for those named in `without`."""
+    infos = {
+        name: info for name, info in checkpoint.tensors.items() if info.dtype not in UNREADABLE and name not in without
+    }
     return Source(infos, checkpoint.read, checkpoint.stored)

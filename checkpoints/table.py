@@ -10,12 +10,14 @@ Source: LevelDB's `doc/table_format.md`; TensorFlow's copy is `tensorflow/core/l
 from __future__ import annotations
 
 import bisect
+import os
 import struct
 from typing import BinaryIO, Iterator
 
 from . import snappy
 from .crc32c import masked_crc32c
 from .errors import CheckpointError
+from .spans import open_regular
 from .wire import WireError, read_varint, write_varint
 
 MAGIC = 0xDB4775248B80FB57
@@ -29,6 +31,15 @@ _MOST_KEY_EXPANSION = 64
 def is_table(tail: bytes) -> bool:
     """Whether `tail`, the last bytes of a file, ends as a table does."""
     return len(tail) >= FOOTER_SIZE and struct.unpack("<Q", tail[-8:])[0] == MAGIC
+
+
+def ends_as_table(path: str) -> bool:
+    """Whether `path` is a file that ends as an index or a V1 checkpoint does."""
+    if not os.path.isfile(path):
+        return False
+    with open_regular(path) as stream:
+        stream.seek(max(stream.seek(0, 2) - FOOTER_SIZE, 0))
+        return is_table(stream.read(FOOTER_SIZE))
 
 
 class TableReader:
@@ -45,13 +56,14 @@ class TableReader:
         if self._size < FOOTER_SIZE:
             raise CheckpointError(
                 f"{label}: {self._size} bytes, too short for a checkpoint index (at least {FOOTER_SIZE})"
+                + _instead(stream)
             )
         stream.seek(self._size - FOOTER_SIZE)
         footer = stream.read(FOOTER_SIZE)
         if not is_table(footer):
             raise CheckpointError(
                 f"{label}: no checkpoint index: the file does not end with the table's magic number "
-                "(truncated, or another kind of file)"
+                "(truncated, or another kind of file)" + _instead(stream)
             )
         try:
             _, position = _read_handle(memoryview(footer), 0, 40)
@@ -119,6 +131,15 @@ class TableReader:
             raise WireError(f"unknown compression {compression}")
         except WireError as error:
             raise CheckpointError(f"{place}: {error}") from None
+
+
+def _instead(stream: BinaryIO) -> str:
+    """What the file is, if that is known."""
+    from .guidance import what_else
+
+    stream.seek(0)
+    what = what_else(stream.read(512))
+    return f"; this is {what}" if what else ""
 
 
 def _read_handle(data: memoryview, position: int, end: int) -> tuple[tuple[int, int], int]:

@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
-from typing import Any
+from typing import Any, Iterable
 
 from . import dtypes
 from .archives import SAFE_NAMES
 from .atomic import Replacement
 from .checkpoint import TensorInfo, element_count
 from .copies import Copies
-from .errors import CheckpointError
+from .errors import ArgumentError, CheckpointError
+from .roles import is_bookkeeping
 from .saver import encode_tensor, write_saver
-from .source import Source
+from .source import UNREADABLE, Source
 
 _LARGE = 64 << 20
 FORMATS = {".npz": "npz", ".safetensors": "safetensors"}
+_OTHERS = (".h5", ".hdf5", ".keras", ".pb", ".meta", ".tflite", ".onnx", ".pt", ".pth", ".bin", ".zip", ".json")
+
+
+def kind_of(path: str) -> str:
+    """The format that `path` asks for: npz or safetensors by its suffix, else saver, for a prefix of any name.
+
+    Raises ArgumentError where no prefix can be meant: a directory, or a suffix of a format that is not written.
+    """
+    kind = FORMATS.get(os.path.splitext(path)[1], "saver")
+    if kind == "saver" and path.endswith(_OTHERS):
+        there_are = ", ".join([*FORMATS, ".weights.h5 and .keras (with a model)"])
+        raise ArgumentError(f"{path}: this format is not written; there are {there_are}, or the prefix of a Saver")
+    if kind == "saver" and os.path.isdir(path):
+        raise ArgumentError(f"{path}: is a directory; give a name in it, such as {os.path.join(path, 'model.ckpt')}")
+    return kind
+
+
+def left_out(path: str, infos: Iterable[TensorInfo]) -> dict[str, str]:
+    """What a copy in the format of `path` goes without, by name, and why: object graphs and the like, variants."""
+    text = kind_of(path) == "saver"
+    left = {}
+    for info in infos:
+        if info.dtype in UNREADABLE:
+            left[info.name] = f"{info.dtype}, which is not decoded"
+        elif info.dtype == "string" and not text and is_bookkeeping(info.name):
+            left[info.name] = "bookkeeping, in text"
+    return left
 
 
 def write(path: str, source: Source, overwrite: bool = False) -> str:
@@ -25,9 +54,9 @@ def write(path: str, source: Source, overwrite: bool = False) -> str:
 
     Returns the name of the format. Raises CheckpointError, before anything is written, if the format lacks a type.
     """
-    kind = FORMATS.get(os.path.splitext(path)[1], "saver")
+    kind = kind_of(path)
     if kind == "saver":
-        write_saver(path[: -len(".index")] if path.endswith(".index") else path, source, overwrite)
+        write_saver(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path), source, overwrite)
     elif kind == "npz":
         write_npz(path, source, overwrite)
     else:
@@ -78,4 +107,4 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
 def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:
     if infos:
         named = ", ".join(f"{info.name} ({info.dtype})" for info in infos[:5]) + (", ..." if len(infos) > 5 else "")
-        raise CheckpointError(f"{path}: {what} cannot hold {named}")
+        raise CheckpointError(f"{path}: {what} cannot hold {named}; the prefix of a Saver can")

@@ -5,9 +5,9 @@ The suffix of FILE decides: .npz, .safetensors, with a model .weights.h5 and .ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Mapping
 
-from ..errors import CheckpointError
+from ..errors import ArgumentError, CheckpointError
 from ..open import open_checkpoint
 from ..tables import human
 
@@ -40,27 +40,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the file; returns the exit status."""
+    from ..writers import left_out
+
+    _check(options)
+    left: dict[str, str] = {}
     with open_checkpoint(options.path) as checkpoint:
         if options.model:
             count, size, kind = _with_model(checkpoint, options)
         else:
-            count, size, kind = _as_it_stands(checkpoint, options)
+            left = left_out(options.to, checkpoint.tensors.values())
+            count, size, kind = _as_it_stands(checkpoint, options, left)
     if options.json:
         import json
 
-        print(json.dumps({"path": options.to, "format": kind, "tensors": count, "bytes": size}))
+        print(json.dumps({"path": options.to, "format": kind, "tensors": count, "bytes": size, "left_out": left}))
     else:
         print(f"{options.to}: {count} tensors, {human(size)}, {kind}")
+        for name, why in left.items():
+            print(f"left out: {name} ({why})")
     return 0
 
 
-def _as_it_stands(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
+def _check(options: argparse.Namespace) -> None:
+    """Raises before anything is read if what was asked for cannot be written."""
+    from ..writers import kind_of
+
+    keras = options.to.endswith(_KERAS)
+    if (keras or options.objects) and not options.model:
+        raise ArgumentError(f"--to {options.to}: this format needs the model: give --model")
+    if keras and options.objects:
+        raise ArgumentError(f"--to {options.to}: --objects writes a checkpoint; give the prefix of one")
+    if not keras:
+        kind_of(options.to)
+
+
+def _as_it_stands(
+    checkpoint: Checkpoint, options: argparse.Namespace, without: Mapping[str, str]
+) -> tuple[int, int, str]:
     from ..source import of_checkpoint
     from ..writers import write
 
-    if options.to.endswith(_KERAS) or options.objects:
-        raise CheckpointError(f"{options.to}: this format needs the model: give --model")
-    source = _watched(of_checkpoint(checkpoint))
+    source = _watched(of_checkpoint(checkpoint, without))
     kind = write(options.to, source, options.overwrite)
     return len(source), sum(info.nbytes for info in source.infos.values()), kind
 

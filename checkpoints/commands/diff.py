@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..open import open_checkpoint
+from ..roles import is_bookkeeping
 from ..tables import align, progress, terminal_width
 
 if TYPE_CHECKING:
@@ -26,19 +27,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints what differs; returns 1 if anything does."""
     with open_checkpoint(options.a) as a, open_checkpoint(options.b) as b:
-        names = sorted(set(a.tensors) | set(b.tensors))
+        # What describes objects holds no value, and formats without text leave it out.
+        one_sided = sorted(filter(is_bookkeeping, set(a.tensors) ^ set(b.tensors)))
+        names = sorted((set(a.tensors) | set(b.tensors)) - set(one_sided))
         found = [compare(name, a, b, options.ulps) for name in progress(names, len(names), "comparing")]
     differing = [entry for entry in found if entry["verdict"] != "equal"]
     if options.json:
         import json
 
-        print(json.dumps({"a": a.path, "b": b.path, "equal": len(found) - len(differing), "differing": differing}))
+        told = {"a": a.path, "b": b.path, "equal": len(found) - len(differing), "differing": differing}
+        print(json.dumps(dict(told, bookkeeping_of_one=one_sided)))
     else:
         if differing:
             lines = [("name", "verdict", "A", "B")]
             lines += [(e["name"], e["verdict"], str(e.get("a", "")), str(e.get("b", ""))) for e in differing]
             print(align(lines, terminal_width()))
-        print(f"{len(found) - len(differing)} equal, {len(differing)} differ")
+        count = f"{len(found) - len(differing)} equal, {len(differing)} differ"
+        print(count + (f", {len(one_sided)} of bookkeeping in one of them only" if one_sided else ""))
     return 1 if differing else 0
 
 

@@ -308,6 +308,29 @@ def test_what_a_format_cannot_hold_is_named_before_anything_is_written(tmp_path,
 
 
 @pytest.mark.parametrize("to", ["out", "out.npz", "out.safetensors"])
+def test_an_object_based_checkpoint_is_converted_and_nothing_left_out_unsaid(to, tmp_path, capsys):
+    tensors = {"net/w/.ATTRIBUTES/VARIABLE_VALUE": np.ones(3, "f4")}
+    tensors["_CHECKPOINTABLE_OBJECT_GRAPH"] = np.array([b"graph"], object)
+    write_saver(tmp_path / "in", tensors)
+    assert main(["convert", str(tmp_path / "in"), "--to", str(tmp_path / to)]) == 0
+    assert ("left out: _CHECKPOINTABLE_OBJECT_GRAPH" in capsys.readouterr().out) == (to != "out")
+    assert main(["diff", str(tmp_path / "in"), str(tmp_path / to)]) == 0
+    told = "1 equal, 0 differ, 1 of bookkeeping in one of them only\n"
+    assert capsys.readouterr().out == ("2 equal, 0 differ\n" if to == "out" else told)
+
+
+@pytest.mark.parametrize(
+    "to, status", [("out.h5", 2), ("frozen.pb", 2), ("there", 2), ("out.keras", 2), ("no/such", 4)]
+)
+def test_a_target_that_cannot_be_meant_is_refused(to, status, tmp_path, capsys):
+    (tmp_path / "there").mkdir()
+    assert main(["convert", data("part"), "--to", str(tmp_path / to)]) == status
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) == 1 and str(tmp_path / to) in errors
+    assert os.listdir(str(tmp_path)) == ["there"]
+
+
+@pytest.mark.parametrize("to", ["out", "out.npz", "out.safetensors"])
 def test_conversion_holds_one_tensor_at_a_time(to, tmp_path):
     size = 4 << 20
     write_saver(tmp_path / "in", {f"w{number}": np.zeros(size // 4, "f4") for number in range(8)})

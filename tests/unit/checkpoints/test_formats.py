@@ -84,6 +84,61 @@ def test_a_shard_without_its_index_is_said(tmp_path):
         open_checkpoint(tmp_path / "adam.data-00000-of-00001")
 
 
+@pytest.mark.parametrize("names", [["types_v1"], [f"shard_v1-0000{number}-of-00003" for number in range(3)]])
+def test_the_graph_of_a_v1_checkpoint_leads_to_its_variables(names, tmp_path):
+    place(tmp_path, *names)
+    path = tmp_path / (names[0].partition("-")[0] + ".meta")
+    path.write_bytes(graph(constant=field(1, 1)))
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint.format == "V1"
+
+
+def test_a_graph_alone_is_not_taken_for_variables(tmp_path):
+    (tmp_path / "model.ckpt.meta").write_bytes(graph(constant=field(1, 1)))
+    with pytest.raises(
+        CheckpointError, match=r"the graph of a checkpoint, without its variables: .*ckpt\.index is not"
+    ):
+        open_checkpoint(tmp_path / "model.ckpt.meta")
+
+
+@pytest.mark.parametrize("given", ["", "adam", "adam.meta", "adam.data-00000-of-00001"])
+def test_data_without_its_index_names_the_index(given, tmp_path):
+    place(tmp_path, "adam.data-00000-of-00001")
+    (tmp_path / "adam.meta").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"index .*adam\.index"):
+        open_checkpoint(tmp_path / given)
+
+
+@pytest.mark.parametrize("given", ["notes.txt", "checkpoint", "model.tflite", "page.h5", "pointer.pb", "odd.pb"])
+def test_another_kind_of_file_is_named_and_so_is_what_to_pass(given, tmp_path):
+    place(tmp_path, "adam.index", "adam.data-00000-of-00001")
+    other = {
+        "notes.txt": (b"trained in 2017\n", "but a text file"),
+        "checkpoint": (b"", "names no checkpoint"),
+        "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(90), "TensorFlow Lite"),
+        "page.h5": (b"<!DOCTYPE html>", "a web page"),
+        "pointer.pb": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        "odd.pb": (b"\x07\xff\x01\x02", "no TensorFlow graph, or a damaged one"),
+    }
+    (tmp_path / given).write_bytes(other[given][0])
+    with pytest.raises(CheckpointError, match=f"{other[given][1]}.*; pass .*adam"):
+        open_checkpoint(tmp_path / given)
+
+
+def test_a_directory_of_a_saved_model_names_the_saved_model(tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"; pass {tmp_path}$"):
+        open_checkpoint(tmp_path / "assets")
+
+
+@pytest.mark.parametrize("path", ["", "a\nb", "a\0b"])
+def test_what_no_path_can_be_is_said_in_one_line(path):
+    with pytest.raises(CheckpointError, match="not a path") as caught:
+        open_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(str(tmp_path / "pipe"))
     with pytest.raises(CheckpointError, match="not a regular file"):
