@@ -24,8 +24,7 @@ def pipeline(jobs: Jobs) -> dict[str, Any]:
         "variables": {"JOBS": msgspec.json.encode(jobs).decode()},
         ".image": {
             "stage": "images",
-            "rules": [{"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}],
-            "timeout": "1 hour",
+            "rules": [{"if": '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CARRYOVER_REGISTRY != "none"'}],
             "script": [_LOGIN, '.github/nox -s images -- "$ENVIRONMENT" --push'],
         },
         ".write": _part("write", "write", [_LOGIN, part.format("write")]),
@@ -59,6 +58,7 @@ def _part(kind: str, stage: str, script: list[str]) -> dict[str, Any]:
         "stage": stage,
         "when": "always",
         "timeout": "2 hours",
+        "variables": {"RUNNER_SCRIPT_TIMEOUT": "110m"},  # ended before the job is, what it got to is kept
         "script": script,
         "after_script": [f'.github/pack {kind} "$ENVIRONMENT"'],
         "artifacts": {
