@@ -9,13 +9,14 @@ import sys
 
 from .errors import ArgumentError, CheckpointError, MappingError
 
-OK, DIFFERS, USAGE, UNMAPPED, BAD_FILE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, DIFFERS, USAGE, UNMAPPED, BAD_FILE, INTERRUPTED, NOT_READ = 0, 1, 2, 3, 4, 130, 141
 
 _DESCRIPTION = "Read TensorFlow checkpoints without TensorFlow, map them onto Keras models, and prove it."
 _STATUSES = """exit status:
   0  done        1  differs        2  wrong arguments
   3  does not map onto the model (all problems are listed)
-  4  a file cannot be read or written (the line says which, where and why)"""
+  4  a file cannot be read or written (the line says which, where and why)
+  130  interrupted   141  diff, verify: the pipe was closed before all was said"""
 
 COMMANDS = {
     "inspect": "list the tensors of a checkpoint: name, type, shape, bytes, shard, role",
@@ -36,6 +37,13 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         except (OSError, ValueError):
             columns = 80
         super().__init__(prog, width=columns - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs are filled; what is indented, such as an example, can be pasted as it stands."""
+        import textwrap
+
+        kept = [part if "\n  " in part else textwrap.fill(part, width) for part in text.strip().split("\n\n")]
+        return "\n\n".join(kept)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,6 +84,11 @@ def _parse(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     return parser, parser.parse_args(arguments)
 
 
+def _complain(text: str) -> None:
+    """`text` on standard error, on a terminal in place of the line that says how far something is."""
+    print(("\r\033[K" if sys.stderr.isatty() else "") + text, file=sys.stderr)
+
+
 def _report(options: argparse.Namespace, told: dict[str, object]) -> None:
     """What went wrong, for programs: with --json standard output is JSON in every case."""
     if options.json:
@@ -86,7 +99,23 @@ def _report(options: argparse.Namespace, told: dict[str, object]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit status. Every error is one clear line (or a list of problems) on stderr."""
-    parser, options = _parse(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if sys.stdout is None:
+        # Closed by whoever started this; what there is to write to files is written all the same.
+        sys.stdout = open(os.devnull, "w")
+    try:
+        return _run(words)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; without this the interpreter would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_READ if words[0] in ("diff", "verify") else OK
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
+    parser, options = _parse(words)
     if options.command is None:
         parser.print_help()
         return USAGE
@@ -95,17 +124,23 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except MappingError as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
         _report(options, {"error": error.context, "problems": error.problems})
         return UNMAPPED
     except CheckpointError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _complain(f"error: {error}")
         _report(options, {"error": str(error)})
         return USAGE if isinstance(error, ArgumentError) else BAD_FILE
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; without this the interpreter would complain at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        _complain("error: this needs NumPy, which this Python lacks: pip install numpy")
+        return USAGE
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        # Files are opened where their errors are told; what is left is standard output.
+        place = error.filename or "standard output"
+        _complain(f"error: {place}: {error.strerror or error}")
+        sys.stdout = open(os.devnull, "w")
+        return BAD_FILE

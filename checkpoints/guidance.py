@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from .errors import CheckpointError
 from .table import ends_as_table
 
 _SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
@@ -33,11 +34,19 @@ def what_else(head: bytes) -> str:
     return ""
 
 
+def names_in(directory: str) -> list[str]:
+    """The names in `directory`, sorted; CheckpointError if they cannot be listed."""
+    try:
+        return sorted(os.listdir(directory or "."))
+    except OSError as error:
+        raise CheckpointError(f"{directory}: {error.strerror or error}") from None
+
+
 def checkpoints_in(directory: str) -> list[str]:
     """Paths to pass: the checkpoints in `directory`, by prefix those of several files."""
     try:
-        names = sorted(os.listdir(directory or "."))
-    except OSError:
+        names = names_in(directory)
+    except CheckpointError:
         return []
     found = [name[: -len(".index")] for name in names if name.endswith(".index")]
     tables = [name for name in names if not name.endswith(".index") and ends_as_table(os.path.join(directory, name))]
@@ -59,7 +68,7 @@ def hint(directory: str, but: str = "") -> str:
 def without_index(path: str) -> str:
     """What to say of `path`, a prefix or a directory, if data files stand there without an index; else nothing."""
     directory, base = (path, "") if os.path.isdir(path) else os.path.split(path)
-    for name in sorted(os.listdir(directory or ".")) if os.path.isdir(directory or ".") else ():
+    for name in names_in(directory) if os.path.isdir(directory or ".") else ():
         match = _SHARD.fullmatch(name)
         if match and (not base or match.group(1) == base):
             index = os.path.join(directory, match.group(1) + ".index")
@@ -77,7 +86,7 @@ def nothing_at(path: str) -> str:
     lonely = without_index(path) if base else ""
     if lonely:
         return f"{path}: {lonely}"
-    here = checkpoints_in(directory) or [os.path.join(directory, name) for name in sorted(os.listdir(directory or "."))]
+    here = checkpoints_in(directory) or [os.path.join(directory, name) for name in names_in(directory)]
     near = difflib.get_close_matches(path, here, 3, 0.3)
     told = "; did you mean {}".format(" or ".join(near)) if near else ""
     return f"{path}: no checkpoint here (no such file, and no {base}.index){told}"

@@ -10,7 +10,7 @@ from typing import Any
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
-from .guidance import checkpoints_in, hint, nothing_at, what_else, without_index
+from .guidance import checkpoints_in, hint, names_in, nothing_at, what_else, without_index
 from .spans import open_regular
 from .table import TableReader, ends_as_table
 
@@ -52,17 +52,18 @@ def _open_directory(path: str) -> Checkpoint:
         return _open_saved_model(path)
     if os.path.isfile(state):
         return _open_state(state)
-    indexes = sorted(name for name in os.listdir(path) if name.endswith(".index"))
+    names = names_in(path)
+    indexes = [name for name in names if name.endswith(".index")]
     if len(indexes) == 1:
         return Bundle(os.path.join(path, indexes[0][: -len(".index")]))
     if indexes:
         prefixes = [os.path.join(path, name[: -len(".index")]) for name in indexes]
         raise CheckpointError("{}: {} checkpoints; pass one of {}".format(path, len(prefixes), ", ".join(prefixes)))
-    tables = [name for name in sorted(os.listdir(path)) if ends_as_table(os.path.join(path, name))]
+    tables = [name for name in names if ends_as_table(os.path.join(path, name))]
     groups = sorted({_V1_SHARD.sub(r"\1", name) for name in tables})
     if len(groups) == 1:
         return open_checkpoint(os.path.join(path, groups[0]))
-    whole = [name for name in sorted(os.listdir(path)) if name.endswith((".keras", ".h5", ".pb", ".safetensors"))]
+    whole = [name for name in names if name.endswith((".keras", ".h5", ".pb", ".safetensors"))]
     others = [os.path.join(path, name) for name in groups + whole]
     if len(others) == 1:
         return _open_file(others[0])
@@ -76,7 +77,7 @@ def _none_in(path: str, others: list[str]) -> str:
     lonely = without_index(path)
     if lonely:
         return lonely
-    below = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    below = [os.path.join(path, name) for name in names_in(path)]
     below = [
         name for name in below if os.path.isdir(name) and (checkpoints_in(name) or os.path.isdir(name + "/variables"))
     ]

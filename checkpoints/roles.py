@@ -42,6 +42,12 @@ class Role(NamedTuple):
     slot: str = ""
     optimizer: str = ""
 
+    def short(self) -> str:
+        """As `str`, without the variable that it is a slot or a shadow of."""
+        if self.kind == "slot":
+            return f"slot {self.slot} ({self.optimizer})"
+        return "moving average" if self.kind == "shadow" else str(self)
+
     def __str__(self) -> str:
         if self.kind == "slot":
             return f"slot {self.slot} of {self.of} ({self.optimizer})"

@@ -10,7 +10,6 @@ Source: LevelDB's `doc/table_format.md`; TensorFlow's copy is `tensorflow/core/l
 from __future__ import annotations
 
 import bisect
-import os
 import struct
 from typing import BinaryIO, Iterator
 
@@ -34,12 +33,13 @@ def is_table(tail: bytes) -> bool:
 
 
 def ends_as_table(path: str) -> bool:
-    """Whether `path` is a file that ends as an index or a V1 checkpoint does."""
-    if not os.path.isfile(path):
+    """Whether `path` is a file that can be read and ends as an index or a V1 checkpoint does."""
+    try:
+        with open_regular(path) as stream:
+            stream.seek(max(stream.seek(0, 2) - FOOTER_SIZE, 0))
+            return is_table(stream.read(FOOTER_SIZE))
+    except CheckpointError:
         return False
-    with open_regular(path) as stream:
-        stream.seek(max(stream.seek(0, 2) - FOOTER_SIZE, 0))
-        return is_table(stream.read(FOOTER_SIZE))
 
 
 class TableReader:

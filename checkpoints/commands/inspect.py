@@ -86,6 +86,11 @@ def _print_table(checkpoint: Checkpoint, roles: dict[str, Role], digests: dict[s
             shard = f"{info.slices} slices" if info.slices else str(info.shard)
             told = alike[kind] = (info.dtype, shape, str(info.nbytes), shard, str(roles[name]))
         lines.append((name, *told, digests.get(name, "")) if digests else (name, *told))
-    print(align(lines, terminal_width()))
+    width = terminal_width()
+    if width is not None and sum(max(map(len, column)) + 2 for column in zip(*lines)) - 2 > width:
+        in_order = [roles[name] for name in checkpoint.tensors]
+        # A slot is named after its variable, so where room is scarce its name alone says that.
+        lines[1:] = [(*line[:5], role.short(), *line[6:]) for line, role in zip(lines[1:], in_order)]
+    print(align(lines, width))
     total = sum(info.nbytes for info in checkpoint.tensors.values())
     print(f"{len(checkpoint.tensors)} tensors, {human(total)}, {checkpoint.format}")
