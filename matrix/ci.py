@@ -1,10 +1,11 @@
 """What the jobs of a workflow call: the plan they fan out from, one environment's part, and all parts made one again.
 
-A part is a `part-*.tar.gz` with the reports/ and artifacts/ of one job's checkout.
+A part is a `part-STAGE-ENVIRONMENT.TRY.tar.gz` with the reports/ and artifacts/ of one job's checkout.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -18,7 +19,7 @@ import msgspec
 from matrix import artifacts, bundle, gitlab, sweep
 from matrix.engine import choose
 from matrix.environments import load_environments
-from matrix.errors import ArtifactMismatch, CarryoverError, NothingSelected, WrongUsage
+from matrix.errors import ArtifactMismatch, BadConfiguration, CarryoverError, NothingSelected, WrongUsage
 from matrix.jobs import Asked, Jobs, load_runners, make_jobs, touched
 from matrix.ledger import judge_all
 from matrix.pair_run import run_part
@@ -26,12 +27,13 @@ from matrix.plan import load_checks, planned_cells
 from matrix.project import Project
 from matrix.report.command import gather
 from matrix.report.states import NO_RECORD
-from matrix.results import Outcome, Record, Results
+from matrix.results import TRIES, Outcome, Record, Results
 from matrix.sweep import Store
 from matrix.table import Terminal, bad_lines, counted, matrix_table
 from matrix.tools import host
 
 PATTERN = "part-*.tar.gz"
+_TRY = re.compile(r"\.(\d+)\.tar\.gz$")
 _FILES = ("results.jsonl", sweep.RESULTS)
 _BUNDLES = 40  # of some 3 MiB each: what one run keeps of its failures
 
@@ -63,7 +65,11 @@ def _touched(project: Project, since: str) -> frozenset[str]:
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder) / "environments.toml"
         before.write_text(_git(project, "show", f"{since}:environments.toml"))
-        return touched(changed, project.environments, load_environments(before))
+        try:
+            rows = load_environments(before)
+        except BadConfiguration:  # of a form that is no longer read: then every row has changed
+            rows = {}
+        return touched(changed, project.environments, rows)
 
 
 def _git(project: Project, *words: str) -> str:
@@ -112,7 +118,7 @@ def merge(project: Project, folder: Path, jobs: Jobs) -> int:
     What has no record then stays without one in the matrix, which the report counts as bad; of the environments' own
     cells, of which there is no plan, it gets a failed one. Returns 0: the verdict is the report's.
     """
-    found = sorted(folder.rglob(PATTERN))
+    found = sorted(folder.rglob(PATTERN), key=lambda path: (_try(path), path))
     for path in found:
         _take(project, path)
     print(f"{len(found)} parts of {len(jobs.producers) + len(jobs.consumers) + len(jobs.checks)} jobs")
@@ -124,6 +130,18 @@ def merge(project: Project, folder: Path, jobs: Jobs) -> int:
             sweep.plan(store, words, "write")
     _account_for_checks(project, jobs)
     return _bundles(project)
+
+
+def _try(part: Path) -> int:
+    number = _TRY.search(part.name)
+    return int(number[1]) if number else 1
+
+
+def _tried(record: Record, before: Record | None, number: int) -> Record:
+    """`record`, marked where it passed at the try `number` of its job, and not at the one before."""
+    if number == 1 or record.outcome is not Outcome.PASSED or (before and before.outcome is Outcome.PASSED):
+        return record
+    return msgspec.structs.replace(record, details=record.details | {TRIES: number})
 
 
 def _take(project: Project, path: Path) -> None:
@@ -143,7 +161,10 @@ def _take(project: Project, path: Path) -> None:
             artifacts.replace(project, folder, project.artifacts / folder.relative_to(there / "artifacts"))
         for name in _FILES:
             (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
-            Results(project.reports / name).extend(Results(there / "reports" / name).read())
+            here = Results(project.reports / name)
+            before = {(record.environment, record.cell): record for record in here.read()}
+            taken = Results(there / "reports" / name).read()
+            here.extend(_tried(one, before.get((one.environment, one.cell)), _try(path)) for one in taken)
         if (there / "reports" / "logs").is_dir():
             shutil.copytree(there / "reports" / "logs", project.reports / "logs", dirs_exist_ok=True)
 

@@ -63,7 +63,7 @@ def _part(kind: str, stage: str, script: list[str]) -> dict[str, Any]:
         "after_script": [f'.github/pack {kind} "$ENVIRONMENT"'],
         "artifacts": {
             "when": "always",
-            "paths": [f"parts/part-{kind}-$ENVIRONMENT.tar.gz"],
+            "paths": [f"parts/part-{kind}-$ENVIRONMENT.1.tar.gz"],
             "expire_in": "1 week",
         },
     }

@@ -11,6 +11,9 @@ import msgspec
 
 from matrix.tools import exclusive
 
+#: The detail of a record that says at which try of a workflow's job its cell passed, if not at the first.
+TRIES = "tries"
+
 
 class Outcome(enum.Enum):
     """How a cell ended. Only PASSED is shown as passed."""

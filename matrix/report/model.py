@@ -12,7 +12,7 @@ from matrix.ledger import Entry, Judged
 from matrix.pairs import MatrixPlan, PlannedCell
 from matrix.report.changes import Change
 from matrix.report.states import NO_RECORD, RANK, State, state_of
-from matrix.results import Record
+from matrix.results import TRIES, Record
 from matrix.table import short
 
 VERSION = 1  # of report.json
@@ -228,6 +228,14 @@ def _causes(cells: Iterable[Cell], ledger: Iterable[Entry]) -> list[Cause]:
     return [Cause(entry.id, entry.cause, entry.link, entry.instead) for entry in ledger if entry.id in named]
 
 
+def _second_tries(cells: Sequence[Cell]) -> list[str]:
+    tried = [cell.name for cell in cells if TRIES in cell.figures]
+    if not tried:
+        return []
+    more = f" and {len(tried) - 20} more" if tried[20:] else ""
+    return [f"passed only when their job was run again: {', '.join(tried[:20])}{more}"]
+
+
 def make_report(
     plan: MatrixPlan | None,
     judged: Sequence[Judged],
@@ -260,6 +268,6 @@ def make_report(
         cells=cells,
         contexts=contexts.all,
         causes=_causes(cells, ledger),
-        notes=[*notes, *(left if latest else [])],
+        notes=[*notes, *(left if latest else []), *_second_tries(cells)],
         steps=steps,
     )

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
 import subprocess
-import urllib.error
-import urllib.request
 
 import pytest
 
-from tests.engine.planted import ID, Planted, until
+from tests.engine import registries
+from tests.engine.planted import ID, Planted
 
 CELLS = "def test_passes(): pass\n"
-CONFIG = """version: 0.1
-storage:
-  filesystem:
-    rootdirectory: {folder}
-http:
-  addr: 127.0.0.1:{port}
-"""
 
 
 @pytest.fixture
 def registry(tmp_path):
     """The address of an empty registry."""
-    if not shutil.which("docker-registry"):
-        pytest.skip("there is no docker-registry here (apt-get install docker-registry)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "registry.yml").write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
-    with (tmp_path / "registry.log").open("wb") as log:
-        words = ["docker-registry", "serve", str(tmp_path / "registry.yml")]
-        process = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
-        until(lambda: answers(port))
-        yield f"localhost:{port}/Some/Where"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(port):
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+    with registries.registry(tmp_path) as address:
+        yield address
 
 
 def named(pattern):

@@ -37,9 +37,9 @@ class Act:
     registry: str = "none"
 
     @classmethod
-    def prepare(cls, folder: Path) -> Act:
-        """Copy what is not ignored of this checkout, changes included, and commit it."""
-        made = cls(folder / "checkout", folder / "store")
+    def prepare(cls, folder: Path, registry: str = "none") -> Act:
+        """Copy what is not ignored of this checkout, changes included, and commit it. `registry` keeps its images."""
+        made = cls(folder / "checkout", folder / "store", registry)
         made.root.mkdir()
         made.store.mkdir()
         words = ["git", "-C", str(CHECKOUT), "ls-files", "-co", "--exclude-standard", "-z"]

@@ -82,7 +82,7 @@ def _table(said: list[dict[str, Any]], sizes: Sizes, store: Path) -> None:
 def _artifact(name: str) -> str:
     stage, _, environment = name.partition(" ")
     stage = {"producers": "write", "consumers": "read", "checks": "check"}.get(stage, "")
-    return f"part-{stage}-{environment}" if stage else "report" if name == "report" else "no-artifact"
+    return f"part-{stage}-{environment}-1" if stage else "report" if name == "report" else "no-artifact"
 
 
 def _verdict(status: int, report: Path) -> int:

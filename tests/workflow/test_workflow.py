@@ -52,7 +52,7 @@ def test_a_selection_is_written_read_and_reported(act, tmp_path):
     assert set(outcomes.values()) == {"passed"}, outcomes
     assert len([name for name in outcomes if "writes" in name]) == 2
     assert len([name for name in outcomes if "loads" in name]) == 4
-    assert {path.name for path in act.store.iterdir()} >= {f"part-write-{ID}", f"part-read-{ID}", "report"}
+    assert {path.name for path in act.store.iterdir()} >= {f"part-write-{ID}-1", f"part-read-{ID}-1", "report"}
     assert "<html" in (act.store / "report/index.html").read_text()[:500].lower()
     assert "lint" not in re.findall(r"^\[matrix/(\w+)", said, re.MULTILINE), "one selection by hand tests no sources"
 
@@ -109,3 +109,19 @@ def test_a_release_that_is_none_is_an_error_of_the_plan_and_nothing_else_runs(ac
     assert status != 0
     assert "'2.51;' is no release, environment or tag: did you mean" in said
     assert not list(act.store.iterdir())
+
+
+def test_what_passes_only_when_its_job_is_run_again_is_shown_as_such(act, tmp_path):
+    cells = act.root / "tests/pairs/test_pairs.py"
+    before, mark, after = cells.read_text().partition('    golden = read_golden(pair["folder"])\n')
+    cells.write_text(before + PLANTED + mark + after)
+    act.commit("planted")
+    assert act.run(tmp_path / "log", *SMALL)[0] != 0
+    cells.write_text(before + mark + after)
+    act.commit("mended")
+    status, said = act.run(tmp_path / "log", *SMALL, "--env", "GITHUB_RUN_ATTEMPT=2")
+    assert status == 0, said[-5000:]
+    outcomes, summary = told(act)
+    assert set(outcomes.values()) == {"passed"}, outcomes
+    assert f"passed only when their job was run again: {ID}/pairs::loads" in summary.replace("\\", "")
+    assert {path.name for path in act.store.iterdir()} >= {f"part-read-{ID}-1", f"part-read-{ID}-2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def one_kind(project):
     return jobs(project, releases=(ONE,), kinds=("keras-v3",))
 
 
-def part(project, folder, stage, *, skip=(), artifact=True):
-    """What a job of `stage` leaves: records of all of its cells that pass, but `skip`."""
+def part(project, folder, stage, *, skip=(), artifact=True, failed=(), number=1):
+    """What a job of `stage` leaves at a try of it: records of all of its cells that pass, but `skip` and `failed`."""
     there = Project(folder / stage)
     for name in ("environments.toml", "docker", "tests", "gan", "checkpoints", "matrix"):
         (there.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +61,9 @@ def part(project, folder, stage, *, skip=(), artifact=True):
     role = {"write": "produce", "read": "consume"}[stage]
     for cell in cells:
         if cell.role == role and cell.way not in skip:
-            Results(there.reports / "matrix/results.jsonl").append(sample.record(ONE, cell.cell))
-    path = folder / "parts" / f"part-{stage}-{ONE}.tar.gz"
+            outcome = Outcome.FAILED if cell.way in failed else Outcome.PASSED
+            Results(there.reports / "matrix/results.jsonl").append(sample.record(ONE, cell.cell, outcome))
+    path = folder / "parts" / f"part-{stage}-{ONE}.{number}.tar.gz"
     path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w:gz") as tar:
         for name in ("reports", *(["artifacts"] if stage == "write" else [])):
@@ -103,11 +105,33 @@ def test_all_jobs_died(project, tmp_path):
 def test_a_damaged_part_is_said_and_counts_as_missing(project, tmp_path, capsys):
     part(project, tmp_path, "write")
     parts = part(project, tmp_path, "read")
-    torn = parts / f"part-read-{ONE}.tar.gz"
+    torn = parts / f"part-read-{ONE}.1.tar.gz"
     torn.write_bytes(torn.read_bytes()[:-100])
     ci.merge(project, parts, one_kind(project))
-    assert f"part-read-{ONE}.tar.gz is damaged and left out" in capsys.readouterr().out
+    assert f"part-read-{ONE}.1.tar.gz is damaged and left out" in capsys.readouterr().out
     assert outcomes(project)["native"] == "no record"
+
+
+def test_what_passed_only_at_a_second_try_is_shown_as_such(project, tmp_path):
+    part(project, tmp_path, "write")
+    part(project, tmp_path, "read", failed=("native",), number=2)
+    parts = part(project, tmp_path, "read", number=10)
+    part(project, tmp_path, "read", failed=("native",))
+    ci.merge(project, parts, one_kind(project))
+    made = gather(project)
+    assert {cell.way or cell.role: cell.outcome for cell in made.cells} == dict.fromkeys(
+        ("produce", "native", "carryover"), "passed"
+    ), "the last try counts, and 10 comes after 2"
+    (tried,) = [cell for cell in made.cells if cell.figures.get("tries")]
+    assert (tried.way, tried.figures["tries"]) == ("native", 10)
+    assert made.notes == [f"passed only when their job was run again: {tried.name}"]
+
+
+def test_what_a_first_try_did_not_get_to_counts_as_a_second_try_too(project, tmp_path):
+    part(project, tmp_path, "write")
+    part(project, tmp_path, "read", skip=("carryover",))
+    ci.merge(project, part(project, tmp_path, "read", number=2), one_kind(project))
+    assert [cell.way for cell in gather(project).cells if cell.figures.get("tries")] == ["carryover"]
 
 
 def test_environments_own_cells_without_their_job_fail_and_those_without_a_runner_are_not_run(project, tmp_path):
@@ -148,3 +172,17 @@ def test_bundles_show_every_reason_before_one_a_second_time(project, tmp_path, m
     assert shown == {"OSError: torn", "ValueError: other"}
     assert len(list((project.reports / "bundles").iterdir())) == 2
     assert "2 bundles of 4 bad cells" in capsys.readouterr().out
+
+
+def test_an_axis_of_an_older_form_touches_every_row(project, capsys):
+    git = ["git", "-C", str(project.root), "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    axis = project.root / "environments.toml"
+    now = axis.read_text()
+    axis.unlink()
+    for text in (now.replace("python = ", "snake = "), now):
+        axis.write_text(text)
+        for words in (["init", "-q"], ["add", "environments.toml"], ["commit", "-q", "-m", "axis"]):
+            subprocess.run([*git, *words], check=True)
+    assert cli.main(["--root", str(project.root), "plan", "--github", "--reduced", "--since", "HEAD^1"]) == 0
+    producers = {job["environment"] for job in json.loads(capsys.readouterr().out)["producers"]}
+    assert producers > {"cpu-tf2.4", "cpu-tf2.5"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from matrix import disk
 from matrix.environments import load_environments
 from matrix.errors import BadConfiguration, NothingSelected
 from matrix.jobs import MOST, Asked, Jobs, Runners, load_runners, make_jobs, touched
@@ -88,6 +89,18 @@ def test_more_jobs_than_a_matrix_may_have_are_an_error():
     many = {f"cpu-tf2.{i}": msgspec.structs.replace(row, id=f"cpu-tf2.{i}") for i in range(100, 101 + MOST)}
     with pytest.raises(BadConfiguration, match=str(MOST)):
         jobs(rows=many, producers=many)
+
+
+def test_the_largest_plan_is_one_word_of_a_command():
+    row = ROWS["cpu-tf2.21"]
+    many = {f"cpu-tf2.{i}": msgspec.structs.replace(row, id=f"cpu-tf2.{i}") for i in range(100, 100 + MOST)}
+    assert len(msgspec.json.encode(jobs(Runners("ubuntu-24.04"), rows=many, producers=many))) < 2**17, "of Linux"
+
+
+def test_a_hosted_runner_holds_the_largest_image_while_it_is_built():
+    project = Project(CHECKOUT)
+    needed = {name: disk.needed(project, row) for name, row in ROWS.items() if row.device == "cpu"}
+    assert max(needed.values()) < 14 * disk.GB, needed
 
 
 def test_a_change_touches_the_rows_that_it_is_about():
