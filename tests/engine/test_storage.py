@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -26,9 +27,10 @@ def own_daemon(folder, size):
     base = images.stand_in_base(PYTHON)
     if subprocess.run(["docker", "image", "inspect", base], capture_output=True, check=False).returncode:
         base = images.official_base(PYTHON)
-    with small(folder / "data", size) as data:
-        address = f"unix://{folder}/docker.sock"
-        command = ["dockerd", "--data-root", data, "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
+    # A socket's path has 107 characters at most, and a test's own folder may use them up.
+    with small(folder / "data", size) as data, tempfile.TemporaryDirectory(dir="/tmp", prefix="d") as short:
+        address = f"unix://{short}/docker.sock"
+        command = ["dockerd", "--data-root", data, "--exec-root", f"{short}/exec", "--pidfile", f"{short}/pid"]
         command += ["--host", address, "--bridge=none", "--iptables=false", "--ip-masq=false"]
         with (folder / "dockerd.log").open("wb") as log:
             daemon = subprocess.Popen(command, stdout=log, stderr=log)
