@@ -8,7 +8,7 @@ already settled, being the only fit, and numbering. What then still has alternat
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Mapping, NamedTuple, Sequence, Tuple
 
 from .layouts import BY_NAME, CATALOGUE, Layout
 from .layouts.base import user_scope
@@ -200,6 +200,17 @@ def _plausible(user: tuple[str, ...], paths: Sequence[str]) -> Sequence[str]:
     return paths
 
 
+def misfits(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]) -> dict[str, list[Tuple[Group, str]]]:
+    """Cells that are known by their scope and fit no layer made of such variables: by scope, why not."""
+    found: dict[str, list[Tuple[Group, str]]] = {}
+    for group in groups:
+        leaves = {part.target for part in group.layout.parts}
+        for path, layer in layers.items() if group.layout.scope else ():
+            if len(layer) > 1 and set(layer) <= leaves:
+                found.setdefault(group.scope, []).append((group, f"{path}: {fit(group, path, layer)[1]}"))
+    return found
+
+
 def named_layout(text: str) -> Layout:
     """The layout of that name, with the options behind a colon; ValueError if there is none."""
     name, _, options = text.partition(":")
@@ -226,9 +237,20 @@ def single_candidates(sources: Mapping[str, TensorInfo], targets: Mapping[str, T
 
 
 def _spelled(label: str, name: str) -> tuple[str, ...]:
-    """The components of `label`, the last one spelled as in `name` if it means the same."""
+    """The components of `label`, the last one spelled as in `name` if it means the same.
+
+    What TF 1 made with one `get_variable` stands for a layer of one variable: `words` for `words/embeddings`.
+    """
     parts = label.split("/")
-    leaf = name.rpartition("/")[2]
-    if any({parts[-1].lower(), leaf} <= words for words in _SYNONYMS):
+    layer, _, leaf = name.rpartition("/")
+    if layer.rpartition("/")[2] == parts[-1] != leaf:
+        return (*parts, leaf)
+    if same_kind(parts[-1], leaf):
         parts[-1] = leaf
     return tuple(parts)
+
+
+def same_kind(name: str, other: str) -> bool:
+    """Whether the last components of two names are words for the same kind of variable."""
+    ends = {name.rpartition("/")[2].lower(), other.rpartition("/")[2].lower()}
+    return any(ends <= words for words in _SYNONYMS)

@@ -91,9 +91,15 @@ class Plan(NamedTuple):
         return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), not self.inverted)
 
     def table(self, width: int | None = None) -> str:
-        """The plan as a table for people, one line a row (no longer than `width`), and a line that counts."""
+        """The plan as a table for people, one line a row (no longer than `width`), and a line that counts.
+
+        Of the constants of a graph, which are no variables, it gives the number.
+        """
         lines = [("source", "shape", "type", "", "target", "why")]
+        constants = [row for row in self.rows if row.action == "ignore" and row.reason == "constant"]
         for row in self.rows:
+            if row.action == "ignore" and row.reason == "constant":
+                continue
             kept = row.dtype in (None, row.source_dtype)
             dtype = row.source_dtype if kept else f"{row.source_dtype} as {row.dtype}"
             shape = "x".join(str(extent) for extent in row.source_shape) or "scalar"
@@ -102,6 +108,8 @@ class Plan(NamedTuple):
             lines.append((row.source or "(none)", shape, dtype, arrow, row.target or "", why))
         loaded = len(self.loads())
         count = f"{loaded} loaded, {len(self.rows) - loaded} left"
+        if constants:
+            count += f", {len(constants)} of them constants of the graph"
         return align(lines, width) + "\n" + count
 
     def to_json(self) -> str:

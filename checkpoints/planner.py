@@ -9,7 +9,7 @@ from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .errors import CheckpointError, MappingError
 from .frozen import variable_name
-from .inference import Group, find_candidates, fit, group_sources, group_targets, named_layout, refusal
+from .inference import Group, find_candidates, fit, group_sources, group_targets, misfits, named_layout, refusal
 from .layouts import CATALOGUE
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
@@ -247,7 +247,9 @@ class _Planner:
         chosen, more = settle(self._single_candidates(labels, left))
         self._choose(chosen)
         self._problems.ambiguous([*left, *more])
-        self._problems.refused([group for group in groups if self._is_open(group)])
+        still = [group for group in groups if self._is_open(group)]
+        self._problems.refused(still)
+        self._problems.misfits(misfits(still, group_targets(self._free())))
 
     def _is_open(self, group: Group) -> bool:
         return all(info.name in self._open for info in group.leaves.values())

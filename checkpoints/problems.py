@@ -6,8 +6,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Mapping, Sequence
 
-from .inference import Candidate, Group, refusal
-from .nearest import nearest
+from .checkpoint import element_count
+from .inference import Candidate, Group, refusal, same_kind
+from .nearest import in_common, natural, nearest
 from .plan import AnyRule, Ignore, Layer, Row, Rule, group_by_target
 from .slices import check_tiling
 from .transforms import Box, Piece, pieces_of
@@ -77,15 +78,19 @@ class Problems:
             by_scope.setdefault(candidate.scope or candidate.rows[0].source, []).append(candidate)
             self._told_sources |= candidate.sources()
             self._told_targets |= {row.target for row in candidate.rows if row.target}
-        for scope, candidates in sorted(by_scope.items()):
+        suggested = _suggest(by_scope)
+        for scope, candidates in sorted(by_scope.items(), key=lambda item: natural(item[0])):
             first = candidates[0]
             names = " and ".join(sorted(first.sources()))
-            paths = [candidate.path for candidate in candidates]
+            common = in_common(scope, [candidate.path for candidate in candidates])
+            paths = sorted(common, key=lambda path: (-common[path], natural(path)))
             fits = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
             single = first.layout.name == "single"
-            rule: AnyRule = Layer(re.escape(scope), paths[0])
+            rule: AnyRule = Layer(re.escape(scope), suggested.get(scope, ""))
             if single:
-                rule = Rule(re.escape(first.rows[0].source), paths[0])
+                rule = Rule(re.escape(first.rows[0].source), suggested.get(scope, ""))
+            if scope not in suggested:
+                rule = Ignore(rule.pattern if single else rule.pattern + "/.*", "why it stays")
             equally = "equally well" if len(paths) > 1 else "no better than others that fit it"
             self.add(f"ambiguous: {names} fits {fits} {equally}; say which, as in\n{show(rule)}")
 
@@ -98,6 +103,16 @@ class Problems:
                 self._told_sources |= names
                 settle = show(Ignore(re.escape(group.scope) + "/.*", "why it stays"))
                 self.add(f"{group.scope} cannot be carried over: {reason}\n{settle}")
+
+    def misfits(self, found: Mapping[str, Sequence[tuple[Group, str]]]) -> None:
+        """Recurrent cells that fit no layer of the model, and why not."""
+        for scope, tried in found.items():
+            names = {info.name for group, _ in tried for info in group.leaves.values()}
+            if not names & self._told_sources:
+                self._told_sources |= names
+                reasons = "".join(f"\n{group.layout.name} to {why}" for group, why in tried[:4])
+                settle = show(Ignore(re.escape(scope) + "/.*", "why it stays"))
+                self.add(f"{scope} fits no layer of the model:{reasons}\n{settle}")
 
     def check(self, rows: Sequence[Row], unmapped: Sequence[TensorInfo]) -> None:
         """What is wrong with the rows as a whole, and what has no row at all."""
@@ -147,8 +162,8 @@ class Problems:
         free = {name: self._targets[name].shape for name in missing}
         for place, info in enumerate(unmapped):
             near = nearest(info.name, free, info.shape) if place < _MOST_HINTS else []
-            fits = [name for name in near if free[name] == info.shape]
-            settle = show(Rule(re.escape(info.name), fits[0])) + "\nor " if fits else ""
+            fits = _fitting(info.name, info.shape, near or list(free)[:_MOST_HINTS], free)
+            settle = show(Rule(re.escape(info.name), fits[0], fits[1])) + "\nor " if fits else ""
             settle += show(Ignore(re.escape(info.name), "why it stays"))
             role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
             head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
@@ -159,10 +174,50 @@ class Problems:
         for place, name in enumerate(missing):
             target = self._targets[name]
             near = nearest(name, free, target.shape) if place < _MOST_HINTS else []
-            fits = [source for source in near if free[source] == target.shape]
-            settle = "\n" + show(Rule(re.escape(fits[0]), name)) if fits else ""
+            fits = _fitting(name, target.shape, near or list(free)[:_MOST_HINTS], free)
+            settle = "\n" + show(Rule(re.escape(fits[0]), name, fits[1])) if fits else ""
             head = f"{name} {list(target.shape)} {target.dtype} of the model gets no value"
             self.add(f"{head}{_list_near(near)}{settle}")
+
+
+def _fitting(
+    like: str, shape: tuple[int, ...], names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[str, ...]:
+    """The first of `names` with the elements of `shape`, and the transform between them; or nothing.
+
+    Shapes that are the same come first, then the same kind of variable as `like`.
+    """
+    size = element_count(shape)
+    names = sorted(names, key=lambda name: not same_kind(like, name))
+    for transform in ("identity", "transpose", "reshape"):
+        for name in names:
+            other = shapes[name]
+            if transform == "identity":
+                fits = other == shape
+            elif transform == "transpose":
+                fits = len(shape) == 2 and other == shape[::-1]
+            else:
+                fits = element_count(other) == size and _without_ones(other) == _without_ones(shape)
+            if fits:
+                return name, transform
+    return ()
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [extent for extent in shape if extent != 1]
+
+
+def _suggest(by_scope: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+    """A layer for each scope, no layer twice, so that all rules can be pasted together: the names most alike first."""
+    pairs = []
+    for scope, candidates in by_scope.items():
+        common = in_common(scope, [candidate.path for candidate in candidates])
+        pairs += [(-count, natural(scope), natural(path), scope, path) for path, count in common.items()]
+    suggested: dict[str, str] = {}
+    for _, _, _, scope, path in sorted(pairs):
+        if scope not in suggested and path not in suggested.values():
+            suggested[scope] = path
+    return suggested
 
 
 def _tiling(boxes: Sequence[Box], shape: tuple[int, ...]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Callable, NamedTuple, Sequence, Tuple
 
 from .inference import Candidate
@@ -26,7 +27,7 @@ def settle(candidates: Sequence[Candidate]) -> Tuple[list[Choice], list[Candidat
     chosen: list[Choice] = []
     scopes: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     while left:
-        found = _by_name(left, scopes) or _only_fits(left) or _by_number(left)
+        found = _by_name(left, scopes) or _only_fits(left) or _by_number(left) or _by_neighbours(left, chosen)
         if not found:
             break
         chosen += found
@@ -39,15 +40,26 @@ def settle(candidates: Sequence[Candidate]) -> Tuple[list[Choice], list[Candidat
     return chosen, left
 
 
-def _shared_end(candidate: Candidate) -> int:
-    """How many components the ends of the scope and of the layer's path have in common."""
-    path = tuple(part for part in candidate.path.split("/") if part)
+@lru_cache(maxsize=65536)
+def _shared_end(user: tuple[str, ...], path: str) -> tuple[int, int]:
+    """How many components, of the scope and of the layer's path, say the same at their ends.
+
+    A component may stand for several: Keras 3 takes no slash in a layer's name, so that what was
+    `layer_0/attention/self` is mostly called `layer_0_attention_self` there.
+    """
+    layer = tuple(part for part in path.split("/") if part)
     count = 0
-    for mine, other in zip(reversed(candidate.user), reversed(path)):
-        if not _same(mine, other):
+    for mine, theirs in zip(reversed(user), reversed(layer)):
+        if not _same(mine, theirs):
             break
         count += 1
-    return count
+    best = count, count
+    ends = {"_".join(layer[-length:]): length for length in range(1, len(layer) + 1)}
+    for length in range(1, len(user) + 1):
+        other = ends.get("_".join(user[-length:]))
+        if other and max(length, other) > max(best):
+            best = length, other
+    return best
 
 
 def _same(mine: str, other: str) -> bool:
@@ -58,16 +70,16 @@ def _same(mine: str, other: str) -> bool:
     return mine == other
 
 
-def _prefixes(candidate: Candidate, shared: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _prefixes(candidate: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     path = tuple(part for part in candidate.path.split("/") if part)
-    return candidate.user[: len(candidate.user) - shared], path[: len(path) - shared]
+    mine, other = _shared_end(candidate.user, candidate.path)
+    return candidate.user[: len(candidate.user) - mine], path[: len(path) - other]
 
 
 def _learn(candidate: Candidate, scopes: dict[tuple[str, ...], set[tuple[str, ...]]]) -> None:
     """Remembers that what precedes the common end leads to the same place for other layers of the same scope."""
-    shared = _shared_end(candidate)
-    if shared:
-        source, target = _prefixes(candidate, shared)
+    if any(_shared_end(candidate.user, candidate.path)):
+        source, target = _prefixes(candidate)
         scopes.setdefault(source, set()).add(target)
 
 
@@ -75,13 +87,24 @@ def _by_name(left: Sequence[Candidate], scopes: dict[tuple[str, ...], set[tuple[
     """Candidates whose names agree best, strictly better than any other use of the source or of the target."""
 
     def score(candidate: Candidate) -> float:
-        shared = _shared_end(candidate)
+        shared = max(_shared_end(candidate.user, candidate.path))
         if not shared:
             return 0.0
-        source, target = _prefixes(candidate, shared)
+        source, target = _prefixes(candidate)
         return shared + (0.5 if scopes.get(source) == {target} else 0.0)
 
-    scored = [(score(candidate), candidate) for candidate in left]
+    found = []
+    for _, candidate in _outstanding([(score(candidate), candidate) for candidate in left]):
+        common = "/".join(candidate.user[-_shared_end(candidate.user, candidate.path)[0] :])
+        found.append(Choice(candidate, f"both end in {common}"))
+    return found
+
+
+def _outstanding(scored: Sequence[Tuple[float, Candidate]]) -> list[Tuple[float, Candidate]]:
+    """Those that score better than any other use of their sources and of their target; of these the best alone.
+
+    What is learned from the strongest may tell the weaker ones apart differently, so they wait for another round.
+    """
     best_of: dict[str, list[float]] = {}
     for points, candidate in scored:
         for key in [candidate.path, *candidate.sources()]:
@@ -93,14 +116,13 @@ def _by_name(left: Sequence[Candidate], scopes: dict[tuple[str, ...], set[tuple[
         others = best_of[key]
         return others[0] == points and (len(others) == 1 or others[1] < points)
 
-    found = []
-    for points, candidate in scored:
-        if points > 0 and all(stands_out(points, key) for key in [candidate.path, *candidate.sources()]):
-            common = "/".join(candidate.user[-_shared_end(candidate) :])
-            found.append((points, Choice(candidate, f"both end in {common}")))
-    # What is learned from the strongest may tell the weaker ones apart differently, so they wait for another round.
+    found = [
+        (points, candidate)
+        for points, candidate in scored
+        if points > 0 and all(stands_out(points, key) for key in [candidate.path, *candidate.sources()])
+    ]
     strongest = max((points for points, _ in found), default=0)
-    return [choice for points, choice in found if points == strongest]
+    return [(points, candidate) for points, candidate in found if points == strongest]
 
 
 def _only_fits(left: Sequence[Candidate]) -> list[Choice]:
@@ -137,11 +159,37 @@ def _by_number(left: Sequence[Candidate]) -> list[Choice]:
     return []
 
 
+def _by_neighbours(left: Sequence[Candidate], chosen: Sequence[Choice]) -> list[Choice]:
+    """Candidates whose scope is the nearest to those that went to the same layer's other parts, in the file's tree."""
+    parts: dict[str, set[tuple[str, ...]]] = {}
+    for choice in chosen:
+        parent = choice.candidate.path.rpartition("/")[0]
+        if parent:
+            parts.setdefault(parent, set()).add(choice.candidate.user)
+    scored = []
+    for candidate in left:
+        others = parts.get(candidate.path.rpartition("/")[0], ())
+        scored.append((float(max((_shared_start(candidate.user, other) for other in others), default=0)), candidate))
+    why = "the nearest to what goes to the other parts of this layer"
+    return [Choice(candidate, why) for _, candidate in _outstanding(scored)]
+
+
+def _shared_start(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    count = 0
+    for mine, theirs in zip(one, other):
+        if mine != theirs:
+            break
+        count += 1
+    return count
+
+
 def _series(names: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
-    """Names that differ only in the number at the end of their last component, in the order of that number."""
-    found: dict[tuple[str, ...], list[tuple[int, tuple[str, ...]]]] = {}
+    """Names that differ only in the number that one of their components ends in, in the order of that number."""
+    found: dict[tuple[int, tuple[str, ...]], list[tuple[int, tuple[str, ...]]]] = {}
     for name in names:
-        match = _NUMBERED.fullmatch(name[-1]) if name else None
-        if match is not None:
-            found.setdefault((*name[:-1], match.group(1)), []).append((int(match.group(2) or 0), name))
+        for place, part in enumerate(name):
+            match = _NUMBERED.fullmatch(part)
+            if match is not None:
+                alike = (*name[:place], match.group(1), *name[place + 1 :])
+                found.setdefault((place, alike), []).append((int(match.group(2) or 0), name))
     return [[name for _, name in sorted(members)] for members in found.values() if len(members) > 1]

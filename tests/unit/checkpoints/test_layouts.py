@@ -124,8 +124,15 @@ def test_a_gru_is_refused_where_keras_resets_after(layouts):
     with pytest.raises(MappingError) as raised:
         make_plan(layouts("gru"), rnn("x", 3, bias=(2, 6)), [Layer(r"gru/rnn/gru_cell", "x", layout="gru")])
     assert "reset_after=False" in str(raised.value)
-    with pytest.raises(MappingError):
+    with pytest.raises(MappingError, match=r"gru/rnn/gru_cell fits no layer of the model:\n.*reset_after=False"):
         make_plan(layouts("gru"), rnn("x", 3, bias=(2, 6)), infer=True)
+
+
+def test_a_cell_of_another_kind_is_refused_with_the_reason(layouts):
+    with pytest.raises(
+        MappingError, match=r"basic/rnn/basic_lstm_cell fits no layer .*\n.*lstm to x: .*columns differ"
+    ):
+        make_plan(layouts("basic"), rnn("x", 3), infer=True)
 
 
 def test_cudnn_gru_needs_reset_after(layouts, golden):

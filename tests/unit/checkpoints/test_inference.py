@@ -1,0 +1,154 @@
+"""What structure tells, what it leaves open, and suggestions that settle what is open when all are pasted together."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from checkpoints import Ignore, Layer, MappingError, Rule, make_plan, open_checkpoint, write_saver
+
+from .support import Variable
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A checkpoint with tensors of the given shapes, opened."""
+    opened = []
+
+    def make(shapes):
+        prefix = tmp_path / f"made{len(opened)}"
+        write_saver(prefix, {name: np.zeros(shape, "f4") for name, shape in shapes.items()})
+        opened.append(open_checkpoint(prefix))
+        return opened[-1]
+
+    yield make
+    for checkpoint in opened:
+        checkpoint.close()
+
+
+def dense(scope, inputs=4, units=4):
+    return {f"{scope}/kernel": (inputs, units), f"{scope}/bias": (units,)}
+
+
+def model(*layers):
+    return {name: Variable(shape) for layer in layers for name, shape in layer.items()}
+
+
+def heads(layer):
+    """MultiHeadAttention of two heads of two over four features."""
+    found = {f"{layer}/attention_output/kernel": (2, 2, 4), f"{layer}/attention_output/bias": (4,)}
+    for part in ("query", "key", "value"):
+        found.update({f"{layer}/{part}/kernel": (4, 2, 2), f"{layer}/{part}/bias": (2, 2)})
+    return found
+
+
+def attention(scope):
+    """The same as BERT stored it."""
+    parts = [dense(f"{scope}/self/{part}") for part in ("query", "key", "value")] + [dense(f"{scope}/output/dense")]
+    return {name: shape for part in parts for name, shape in part.items()}
+
+
+def targets(plan):
+    return {row.source: row.target for row in plan.loads()}
+
+
+def paste(error):
+    """The first rule of every problem, as a user pastes them into a rule file."""
+    found = []
+    for problem in error.problems:
+        rules = re.findall(r"^(?:Rule|Layer|Ignore)\(.*\)$", problem, re.MULTILINE)
+        if rules and rules[0] not in found:
+            found.append(rules[0])
+    return [eval(rule, {"Rule": Rule, "Layer": Layer, "Ignore": Ignore}) for rule in found]
+
+
+def test_scopes_are_found_again_where_underscores_stand_for_slashes(made):
+    scopes = [f"net/encoder/layer_{number}/output/dense" for number in range(3)]
+    checkpoint = made({name: shape for scope in scopes for name, shape in dense(scope).items()})
+    layers = [f"layer_{number}_output_dense" for number in (2, 0, 1)]
+    found = targets(make_plan(checkpoint, model(*map(dense, layers)), infer=True))
+    assert {found[f"{scope}/kernel"] for scope in scopes} == {f"{layer}/kernel" for layer in layers}
+    assert found[scopes[2] + "/bias"] == "layer_2_output_dense/bias"
+
+
+def test_an_underscore_alone_is_no_boundary_that_says_anything(made):
+    checkpoint = made({**dense("a/my_dense"), **dense("b/other")})
+    with pytest.raises(MappingError, match="ambiguous"):
+        make_plan(checkpoint, model(dense("dense"), dense("dense_1")), infer=True)
+
+
+def test_the_parts_of_attention_stay_together(made):
+    scopes = [f"bert/layer_{number}/attention" for number in range(2)]
+    checkpoint = made({**attention(scopes[0]), **attention(scopes[1])})
+    layers = [f"layer_{number}_attention_self" for number in range(2)]
+    found = targets(make_plan(checkpoint, model(*map(heads, layers)), infer=True))
+    for scope, layer in zip(scopes, layers):
+        assert found[scope + "/self/key/kernel"] == layer + "/key/kernel"
+        assert found[scope + "/output/dense/kernel"] == layer + "/attention_output/kernel"
+
+
+def test_layers_in_numbered_scopes_are_taken_in_their_order(made):
+    scopes = [f"net/layer_{number}/out/dense" for number in (0, 1, 2, 10)]
+    checkpoint = made({name: shape for scope in scopes for name, shape in dense(scope).items()})
+    layers = ["dense", "dense_1", "dense_2", "dense_3"]
+    found = targets(make_plan(checkpoint, model(*map(dense, layers)), infer=True))
+    assert [found[scope + "/kernel"] for scope in scopes] == [layer + "/kernel" for layer in layers]
+
+
+def test_a_variable_of_the_name_of_a_layer_is_that_layer(made):
+    checkpoint = made({"bert/words": (5, 4), "bert/kinds": (5, 4)})
+    found = targets(
+        make_plan(checkpoint, model({"kinds/embeddings": (5, 4)}, {"words/embeddings": (5, 4)}), infer=True)
+    )
+    assert found == {"bert/words": "words/embeddings", "bert/kinds": "kinds/embeddings"}
+
+
+def test_suggestions_pasted_together_settle_everything_as_the_names_say(made):
+    scopes = [f"bert/layer_{number}/attention" for number in range(2)]
+    file = {"cls/transform/LayerNorm/gamma": (4,), "cls/transform/LayerNorm/beta": (4,), "cls/bias": (9,)}
+    norms = ["bert/embeddings/LayerNorm", "bert/layer_0/output/LayerNorm", "bert/layer_1/output/LayerNorm"]
+    for scope in norms:
+        file.update({scope + "/gamma": (4,), scope + "/beta": (4,)})
+    checkpoint = made({**file, **attention(scopes[0]), **attention(scopes[1]), **dense("cls/transform/dense")})
+    ours = ["layer_normalization", "layer_normalization_1", "layer_normalization_2"]
+    layers = [{layer + "/gamma": (4,), layer + "/beta": (4,)} for layer in ours]
+    variables = model(heads("multi_head_attention"), heads("multi_head_attention_1"), *layers)
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, infer=True)
+    plan = make_plan(checkpoint, variables, paste(raised.value), infer=True)
+    found = targets(plan)
+    assert len(set(found.values())) == len(variables) == len(found)
+    for scope, layer in zip(scopes, ("multi_head_attention", "multi_head_attention_1")):
+        assert found[scope + "/self/value/bias"] == layer + "/value/bias"
+        assert found[scope + "/output/dense/kernel"] == layer + "/attention_output/kernel"
+    assert [found[scope + "/beta"] for scope in norms] == [layer + "/beta" for layer in ours]
+    assert all(row.source.startswith("cls/") for row in plan.rows if row.action == "ignore")
+
+
+def test_numbers_come_in_their_order_in_suggestions(made):
+    scopes = ["first", "second", *(f"other{number}" for number in (2, 10))]
+    checkpoint = made({name: shape for scope in scopes for name, shape in dense(scope).items()})
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, model(*map(dense, ("a", "b", "c", "d"))), infer=True)
+    found = {rule.pattern: rule.target for rule in paste(raised.value)}
+    assert found == {"first": "a", "other2": "b", "other10": "c", "second": "d"}
+
+
+def test_another_shape_of_the_same_elements_is_suggested_with_its_transform(made):
+    checkpoint = made({"W": (), "b": (), "out/matrix": (3, 7)})
+    variables = model({"dense/kernel": (1, 1), "dense/bias": (1,)}, {"last/kernel": (7, 3)})
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, infer=True)
+    plan = make_plan(checkpoint, variables, paste(raised.value), infer=True)
+    assert targets(plan) == {"W": "dense/kernel", "b": "dense/bias", "out/matrix": "last/kernel"}
+    assert {row.transform for row in plan.loads()} == {"reshape", "transpose"}
+
+
+def test_the_table_counts_the_constants_of_a_graph():
+    from checkpoints.plan import Plan, Row
+
+    rows = (Row("a/axis", None, "ignore", reason="constant"), Row("w", "x", "load", reason="the same name"))
+    lines = Plan(rows).table().splitlines()
+    assert len(lines) == 3 and lines[-1] == "1 loaded, 1 left, 1 of them constants of the graph"
