@@ -19,15 +19,18 @@ from .errors import CheckpointError
 from .weight_files import Variables, find_places
 
 
-def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
+def model_variables(models: Any) -> dict[str, Any]:
     """Every weight of `models` under the name `<key>/<layer>/<weight>`, such as `generator/fc1/kernel`.
 
-    With the empty key, names begin with the layer. Works on Keras 2 models (those of TF 1.15 included) and Keras 3
-    models; they must be built. Layers inside layers keep their path (`generator/block/fc1/kernel`); a recurrent cell's
+    `models` maps keys to models. With the empty key, and for one model alone, names begin with the layer. Works on
+    Keras 2 models (those of TF 1.15 included) and Keras 3 models; they must be built. Layers inside layers keep their
+    path (`generator/block/fc1/kernel`); a recurrent cell's
     weights bear the name of the layer around it (`rnn/kernel`), which is what differs least between releases. A weight
     that several layers share is listed once, where it is met first. Raises CheckpointError if two weights get one name
     or a model is not built.
     """
+    if not isinstance(models, Mapping):
+        models = {"": models}
     found = Variables()
     seen: set[int] = set()
     clashes: list[str] = []
@@ -53,6 +56,8 @@ def model_variables(models: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_built(key: str, model: Any) -> None:
+    if not hasattr(model, "weights") or not hasattr(model, "layers"):
+        raise CheckpointError(f"model {key}: is no Keras model but of type {type(model).__name__}")
     if not getattr(model, "built", True):
         raise CheckpointError(f"model {key}: has no variables yet; build it or call it once")
 

@@ -23,6 +23,7 @@ _SLOTS: dict[str, dict[str, str]] = {
 IN_HDF5 = "optimizer_weights/"
 IN_ARCHIVE = "optimizer/vars/"
 _ANY = {slot for slots in _SLOTS.values() for slot in slots}
+_BY_NAME = _ANY | {"rms", "mg"}
 
 
 class ObjectSlot(NamedTuple):
@@ -49,10 +50,48 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
             if parsed is not None:
                 found[key] = parsed
     # Some releases leave the optimizer's name out; its slots tell which one it was.
-    unnamed = {slot.slot for slot in found.values() if not slot.optimizer}
-    guess = "Adam" if {"m", "v"} <= unnamed else "RMSprop" if "velocity" in unnamed else "SGD" if "m" in unnamed else ""
+    guess = _guess({slot.slot for slot in found.values() if not slot.optimizer})
     # Keras 3 calls RMSprop rm_sprop.
     return {key: _named_as_in_tf1(slot, slot.optimizer.replace("_", "") or guess) for key, slot in found.items()}
+
+
+def slots_by_name(tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, ObjectSlot], dict[str, str]]:
+    """The slots of Keras's optimizers in a file that a Saver wrote, and what else is theirs, with the optimizer's name.
+
+    In a static graph Keras 2 calls them `training/Adam/fc/kernel/m`, beside `training/Adam/iter`, from 2.11 on
+    `m/fc/kernel`, beside `iteration`; both have a `learning_rate` there. Source: `OptimizerV2.add_slot` of 1.15,
+    `Optimizer.add_variable_from_reference` of 2.11.
+    """
+    slots: dict[str, ObjectSlot] = {}
+    others: dict[str, str] = {}
+    for name, info in tensors.items():
+        start, _, last = name.rpartition("/")
+        rate = tensors.get(f"{start}/learning_rate" if start else "learning_rate")
+        if last not in ("iter", "iteration") or info.shape or info.dtype != "int64" or rate is None or rate.shape:
+            continue
+        own = start + "/" if start else ""
+        if start:
+            others.update((key, start) for key, value in tensors.items() if _is_setting(key, own, value))
+        else:
+            others.update({name: "", "learning_rate": ""})
+        for key, value in tensors.items():
+            rest = key[len(own) :] if key.startswith(own) else ""
+            first, _, after = rest.partition("/")
+            before, _, slot = rest.rpartition("/")
+            for of, kind in ((after, first), (before, slot)):
+                if kind in _BY_NAME and of in tensors and tensors[of].shape == value.shape and (start or of == after):
+                    slots[key] = ObjectSlot(of, kind, start)
+    unnamed = _guess({slot.slot for slot in slots.values() if not slot.optimizer})
+    return {key: _named_as_in_tf1(slot, slot.optimizer or unnamed) for key, slot in slots.items()}, others
+
+
+def _is_setting(name: str, start: str, info: TensorInfo) -> bool:
+    return name.startswith(start) and "/" not in name[len(start) :] and not info.shape
+
+
+def _guess(slots: set[str]) -> str:
+    """The optimizer that has these slots, where the file leaves its name out."""
+    return "Adam" if {"m", "v"} <= slots else "RMSprop" if "velocity" in slots else "SGD" if "m" in slots else ""
 
 
 def _keras_2(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:

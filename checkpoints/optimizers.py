@@ -19,7 +19,7 @@ from .keras_models import assign, value_of
 from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots
 from .objects import GRAPH, VALUE
 from .plan import Plan, Row, group_by_target
-from .roles import Role
+from .roles import SLOTS, Role
 from .transforms import apply, pieces_of
 
 # The rounding of TF 1's running product of float32 stays below half a step up to about here.
@@ -36,12 +36,13 @@ _KERAS_NAMES = {
     "momentum": {"momentum": "accumulator", "velocity": "accumulator"},
 }
 _LEGACY = {("momentum", "accumulator"): "momentum"}
+_OLD_RMS = re.compile(r"/rms(/\.ATTRIBUTES/VARIABLE_VALUE)?$")
 _EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
 
 
 # Its own name in TF 1, an attribute of the optimizer in an object-based checkpoint.
 _COUNTS_STEPS = re.compile(
-    r"(.*/)?global_step|.*optimizer/_?iter(ations)?{}|{}(.*/)?iter(ation)?|{}0".format(
+    r"(.*/)?global_step|iteration|.*optimizer/_?iter(ations)?{}|{}(.*/)?iter(ation)?|{}0".format(
         re.escape(VALUE), IN_HDF5, IN_ARCHIVE
     )
 )
@@ -56,7 +57,12 @@ class Carried(NamedTuple):
 
 
 def load_optimizer(
-    plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any], steps: int | None = None
+    plan: Plan,
+    checkpoint: Checkpoint,
+    optimizer: Any,
+    variables: Mapping[str, Any],
+    steps: int | None = None,
+    name: str | None = None,
 ) -> Carried:
     """Assigns slots and iterations of a Keras `optimizer` from `checkpoint`, along the `plan` that loaded `variables`.
 
@@ -68,16 +74,22 @@ def load_optimizer(
     unless Adam's own powers count another number. TF 1's own optimizers do not count steps; Adam's powers are taken
     from the file, or, with `steps`, computed as TF 1 does.
 
+    Slots are known by what TF 1 calls them (`fc/kernel/Adam`) or Keras (`Adam/fc/kernel/m`). `name` is what the
+    optimizer was called where that says nothing of its kind: `dis_opt` for the slots `fc/kernel/dis_opt` and
+    `fc/kernel/dis_opt_1`, which are then taken in the order in which TF 1's optimizer of this kind makes them.
+
     `Carried.notes` says what is not carried and may differ: an `epsilon` other than TF 1's default (1e-8 for Adam,
     1e-10 for RMSProp, none for Adagrad), as no file stores it.
 
     Raises MappingError for slots that the file lacks or that are those of several optimizers.
     """
-    return _Carrier(plan, checkpoint, optimizer, variables).run(steps)
+    return _Carrier(plan, checkpoint, optimizer, variables, name).run(steps)
 
 
 class _Carrier:
-    def __init__(self, plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, plan: Plan, checkpoint: Checkpoint, optimizer: Any, variables: Mapping[str, Any], name: str | None
+    ) -> None:
         self._v1 = v1_optimizers.is_v1(optimizer)
         if not self._v1 and not hasattr(optimizer, "iterations"):
             kind = type(optimizer).__name__
@@ -87,6 +99,7 @@ class _Carrier:
         self._optimizer = optimizer
         self._variables = {name: v for name, v in variables.items() if getattr(v, "trainable", True)}
         self._roles = checkpoint.roles()
+        self._name = name
         self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else _kind_of(optimizer)
         self._notes: list[str] = []
         self._by_keras = any(
@@ -106,7 +119,8 @@ class _Carrier:
                 if row.action == "load" and row.source not in sources:
                     sources[row.source] = self._slots_of(row.source, problems)
                 if row.action == "load" and slot not in sources[row.source]:
-                    problems.append(f"{name}: the file has no slot {slot} ({self._kind}) of {row.source}")
+                    told = f"{name}: the file has no slot {slot} ({self._kind}) of {row.source}"
+                    problems.append(told + self._other_slots(row.source))
         if problems:
             raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
         for name, slot, variable in targets:
@@ -171,12 +185,36 @@ class _Carrier:
         """Slot name to tensor name, for the slots of one variable in the file that fit this optimizer."""
         found: dict[str, str] = {}
         for name, role in self._roles.items():
-            if role.kind == "slot" and role.of == source and _matches(role, self._kind):
-                slot = _KERAS_NAMES.get(self._kind, {}).get(role.slot, role.slot)
+            if role.kind == "slot" and role.of == source and self._is_ours(role):
+                slot = self._slot_of(source, role)
                 if slot in found:
                     problems.append(f"{source}: several slots {slot}: {found[slot]} and {name}")
                 found[slot] = name
         return found
+
+    def _is_ours(self, role: Role) -> bool:
+        return role.optimizer == self._name if self._name is not None else _matches(role, self._kind)
+
+    def _slot_of(self, source: str, role: Role) -> str:
+        """What the slot is called for this kind of optimizer; one known by its number is so by TF 1's order."""
+        order = SLOTS.get(self._kind, ())
+        if role.slot.isdigit():
+            if self._kind == "rmsprop" and f"{source}/{role.optimizer}_2" in self._checkpoint.tensors:
+                order = ("rms", "mg", "momentum")
+            return order[int(role.slot)] if int(role.slot) < len(order) else role.slot
+        return _KERAS_NAMES.get(self._kind, {}).get(role.slot, role.slot)
+
+    def _other_slots(self, source: str) -> str:
+        """The optimizers that the file has slots of, for a variable that lacks those that were looked for."""
+        there = {
+            role.optimizer: name for name, role in self._roles.items() if role.kind == "slot" and role.of == source
+        }
+        if not there:
+            return ""
+        listed = ", ".join(f"{name} ({optimizer})" for optimizer, name in sorted(there.items()))
+        unknown = [optimizer for optimizer in sorted(there) if not any(kind in optimizer.lower() for kind in SLOTS)]
+        settle = f'; if that was of this kind, give name="{unknown[0]}"' if unknown and self._name is None else ""
+        return f"; it has {listed}{settle}"
 
     def _value(self, rows: list[Row], slot: str, sources: Mapping[str, Mapping[str, str]]) -> np.ndarray[Any, Any]:
         """One slot, put together as its variable is; what the variable was filled with is zero in a slot."""
@@ -190,7 +228,10 @@ class _Carrier:
 
     def _steps(self) -> int | None:
         counters = [name for name, role in self._roles.items() if role.kind == "counter"]
-        given = [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
+        used = {role.optimizer for role in self._roles.values() if role.kind == "slot" and self._is_ours(role)}
+        # Keras's optimizers count for themselves, and in a graph `global_step` may count something else or nothing.
+        own = [name for name in counters if self._roles[name].optimizer and self._roles[name].optimizer in used]
+        given = own if len(own) == 1 else [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
         step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
         powers = {self._from_power(name) for name in counters if "beta2_power" in name.rpartition("/")[2]} - {None}
         if len(powers) == 1 and self._kind == "adam":
@@ -220,6 +261,13 @@ class _Carrier:
     def _compare_epsilon(self) -> None:
         # What Keras wrote was written with Keras's defaults.
         by_keras = any(name == GRAPH or name.startswith((IN_HDF5, IN_ARCHIVE)) for name in self._checkpoint.tensors)
+        by_keras = by_keras or any(role.kind == "hyperparameter" for role in self._roles.values())
+        if self._kind == "rmsprop" and any(_OLD_RMS.search(name) for name in self._checkpoint.tensors):
+            if not hasattr(self._optimizer, "get_slot") and not self._v1:
+                self._notes.append(
+                    "Keras before 2.11 added RMSprop's epsilon outside the root, this one adds it inside: 1e-7 there "
+                    "is about 1e-14 here"
+                )
         wanted = None if by_keras else _EPSILON.get(self._kind)
         epsilon = self._setting("epsilon")
         if wanted is not None and not math.isclose(epsilon, wanted, rel_tol=1e-3, abs_tol=1e-12):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any, Iterable, NamedTuple, Union
 
 from .errors import CheckpointError
@@ -91,9 +92,10 @@ class Plan(NamedTuple):
         return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), not self.inverted)
 
     def table(self, width: int | None = None) -> str:
-        """The plan as a table for people, one line a row (no longer than `width`), and a line that counts.
+        """The plan as a table for people, one line a row, and a line that counts.
 
-        Of the constants of a graph, which are no variables, it gives the number.
+        Where a line would be longer than `width`, each row takes several, so that names and reasons stay whole. Of the
+        constants of a graph, which are no variables, it gives the number.
         """
         lines = [("source", "shape", "type", "", "target", "why")]
         constants = [row for row in self.rows if row.action == "ignore" and row.reason == "constant"]
@@ -110,7 +112,10 @@ class Plan(NamedTuple):
         count = f"{loaded} loaded, {len(self.rows) - loaded} left"
         if constants:
             count += f", {len(constants)} of them constants of the graph"
-        return align(lines, width) + "\n" + count
+        table = align(lines)
+        if width is not None and any(len(line) > width for line in table.splitlines()):
+            table = "\n".join(_in_lines(line, width) for line in lines[1:])
+        return table + "\n" + count
 
     def to_json(self) -> str:
         """The plan as JSON, one row a line; `from_json` reads it back equal."""
@@ -129,6 +134,19 @@ class Plan(NamedTuple):
             raise CheckpointError(f'plan: not a plan of format {_FORMAT} ("format" and "rows" are required)')
         rows = tuple(_parse_row(row, place) for place, row in enumerate(data["rows"]))
         return cls(rows, bool(data.get("inverted", False)))
+
+
+def _in_lines(cells: tuple[str, ...], width: int) -> str:
+    """One row of the table on several lines: what it is, where it goes, and why."""
+    source, shape, dtype, arrow, target, why = cells
+    lines = textwrap.wrap(f"{source}  {shape} {dtype}", width, subsequent_indent="  ")
+    indent = " " * (3 + len(arrow))
+    if target:
+        lines += textwrap.wrap(f"  {arrow} {target}", width, subsequent_indent=indent)
+        lines += textwrap.wrap(why, width, initial_indent=indent, subsequent_indent=indent)
+    else:
+        lines += textwrap.wrap(f"  {arrow} {why}", width, subsequent_indent=indent)
+    return "\n".join(lines)
 
 
 def _swap(row: Row) -> Row:

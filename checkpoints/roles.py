@@ -11,7 +11,7 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
-from .object_slots import find_slots, names_in_hdf5
+from .object_slots import find_slots, names_in_hdf5, slots_by_name
 from .objects import AGAIN, VALUE
 
 SLOTS: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ _SHADOW = "ExponentialMovingAverage"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
 _NO_NUMBERS = ("string", "variant", "resource")
 _POWER = re.compile(r"beta[12]_power(_\d+)?")
-_STEP = re.compile(r"(global_step|iter|iterations|save_counter|step)(_\d+)?")
+_STEP = re.compile(r"(global_step|iter|iteration|iterations|save_counter|step)(_\d+)?")
 
 
 class Role(NamedTuple):
@@ -78,6 +78,11 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
             roles[name] = _infer(info, tensors, names.get(name, ""))
         else:
             roles[name] = _VARIABLE
+    if "iter" in ends or "iteration" in ends:
+        slots, others = slots_by_name(tensors)
+        roles.update((name, Role("slot", *slot)) for name, slot in slots.items())
+        for name, optimizer in others.items():
+            roles[name] = Role("hyperparameter" if tensors[name].dtype != "int64" else "counter", optimizer=optimizer)
     names = names or names_in_hdf5(tensors)
     for name, slot in (find_slots(names) if names else {}).items():
         if name in roles:
@@ -165,7 +170,7 @@ def _slot_role(last: str, owner: str, tensors: Mapping[str, TensorInfo]) -> Role
     if last.startswith(_SHADOW):
         return Role("shadow", of=owner)
     plain, _, index = last.rpartition("_")
-    if index in ("m", "v"):
+    if plain and index in ("m", "v"):
         return Role("slot", owner, index, plain)
     if not index.isdigit():
         plain, index = last, "0"

@@ -167,3 +167,34 @@ def test_slots_are_found_by_the_names_that_each_keras_gives_them(names, slot):
 def test_a_slot_that_could_be_of_two_variables_is_of_neither():
     names = {"a": "x_y/kernel", "b": "x/y_kernel", "optimizer/_variables/0/x": "adam/x_y_kernel_momentum"}
     assert find_slots(names) == {}
+
+
+@pytest.mark.parametrize(
+    "case, slot, optimizer", [("adam", "m", "Adam"), ("sgd", "velocity", "SGD"), ("new", "m", "Adam")]
+)
+def test_keras_optimizers_in_a_graph_are_known_by_what_stands_beside_them(case, slot, optimizer):
+    with open_checkpoint(data("slots_keras_" + case)) as checkpoint:
+        roles = checkpoint.roles()
+        kinds = {name: role.kind for name, role in roles.items()}
+        assert [name for name, kind in kinds.items() if kind == "variable"] == ["fc/bias", "fc/kernel"]
+        assert (slot, "fc/kernel", optimizer) in [(r.slot, r.of, r.optimizer) for r in roles.values()]
+        assert sorted(kinds.values()).count("counter") == 1
+        variables = {"fc/kernel": Variable((4, 3)), "fc/bias": Variable((3,))}
+        assert len(make_plan(checkpoint, variables).loads()) == 2
+
+
+def test_a_variable_is_no_slot_because_of_its_name_alone(tmp_path):
+    write_saver(tmp_path / "m", {"m/fc/kernel": np.zeros((2, 2), "f4"), "fc/kernel": np.zeros((2, 2), "f4")})
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        assert {role.kind for role in checkpoint.roles().values()} == {"variable"}
+
+
+def test_slots_whose_name_says_nothing_are_taken_by_the_name_that_is_given():
+    variables = {"fc/kernel": Variable((4, 3)), "fc/bias": Variable((3,))}
+    with open_checkpoint(data("slots_named_adam")) as checkpoint:
+        plan = make_plan(checkpoint, variables)
+        with pytest.raises(MappingError, match=r'it has .*\(dis_opt\); if that was of this kind, give name="dis_opt"'):
+            load_optimizer(plan, checkpoint, Adam(), variables)
+        optimizer = Adam()
+        load_optimizer(plan, checkpoint, optimizer, variables, name="dis_opt")
+        assert np.array_equal(optimizer._velocities[0].numpy(), checkpoint.read("fc/kernel/dis_opt_1"))

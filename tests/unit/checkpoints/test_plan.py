@@ -200,6 +200,16 @@ def test_the_table_shows_every_tensor_and_counts(adam):
     assert table.endswith("2 loaded, 7 left")
 
 
+def test_on_a_narrow_terminal_names_and_reasons_stay_whole(adam):
+    plan = make_plan(adam, model(), RULES)
+    table = plan.table(40)
+    assert max(map(len, table.splitlines())) <= 40
+    told = " ".join(table.split())
+    for row in plan.rows:
+        assert row.source in told and row.reason in told and (row.target or "") in told
+    assert plan.table(200) == plan.table()
+
+
 def test_a_plan_for_another_model_assigns_nothing(adam):
     plan = make_plan(adam, model(), RULES)
     other = {"gen/fc1/kernel": Variable((4, 3)), "gen/fc1/bias": Variable((4,)), "new": Variable((1,))}
