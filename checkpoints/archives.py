@@ -51,7 +51,7 @@ def check_member(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
 
 
 def open_keras(path: str) -> Checkpoint:
-    """The weights of a `.keras` archive."""
+    """The weights of a `.keras` archive. Raises CheckpointError if it is damaged or holds none."""
     with _open_zip(path) as archive:
         try:
             member = archive.getinfo(WEIGHTS)

@@ -157,7 +157,10 @@ def predict(model: Any, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarr
 
 
 def save(model: Any, path: str, overwrite: bool = False) -> None:
-    """Has `model` write itself to `path` (`.weights.h5` or `.keras`), under that name only when it is complete."""
+    """Has `model` write itself to `path` (`.weights.h5` or `.keras`), under that name only when it is complete.
+
+    Raises CheckpointError if it exists and `overwrite` is not set, or if this Keras cannot write it.
+    """
     if os.path.lexists(path) and not overwrite:
         raise CheckpointError(f"{path}: exists already, and overwriting was not asked for")
     directory, base = os.path.split(path)

@@ -47,7 +47,7 @@ class FileSpans:
             raise CheckpointError(f"{place} run past the end of the file ({self.size} bytes): truncated or damaged")
 
     def fill(self, target: memoryview, offset: int, what: str) -> None:
-        """Reads len(target) bytes at `offset` into `target`; `what` names them in errors."""
+        """Reads len(target) bytes at `offset` into `target`. CheckpointError, which calls them `what`, if it cannot."""
         self.check(offset, len(target), what)
         try:
             done = 0

@@ -73,7 +73,10 @@ class TableReader:
             raise CheckpointError(f"{label}: footer: {error}") from None
 
     def find(self, key: bytes) -> memoryview | None:
-        """The value under `key`, read by way of the index block alone; None if there is none."""
+        """The value under `key`, read by way of the index block alone; None if there is none.
+
+        Raises CheckpointError where a block that leads to it is damaged.
+        """
         if self._bounds is None:
             self._bounds = list(self._block(*self._index))
             self._keys = [bound for bound, _ in self._bounds]

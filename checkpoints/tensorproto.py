@@ -75,7 +75,10 @@ def parse_tensor(data: memoryview) -> TensorProto:
 def to_array(
     proto: TensorProto, dtype: int, shape: tuple[int, ...], place: str, exact: bool = False
 ) -> np.ndarray[Any, Any]:
-    """The elements of `proto` as an array; `exact` refuses lists that are shorter than the shape."""
+    """The elements of `proto` as an array; `exact` refuses lists that are shorter than the shape.
+
+    Raises CheckpointError, which begins with `place`, for other types and for lists that do not fit.
+    """
     kind = dtypes.BY_NUMBER.get(dtype)
     if kind is None or not kind.numpy:
         raise CheckpointError("{}: {} can be listed but not read".format(place, kind.name if kind else dtype))

@@ -41,7 +41,8 @@ def run_graph(
     as `KEY=operation` belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown
     dimensions of inputs are 2; integers are 0 or 1. A single boolean is a switch such as `is_training`: it is false,
     and no input. `feeds` gives the values of tensors that are no inputs either, such as `keep_prob`; one number fills
-    any shape. `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
+    any shape. Fed constants, and lists fed to placeholders of any shape, are inputs. `layers` says what to add as
+    layers_* where the graph has it (see `graph_layers.layer_tensors`).
     Raises CheckpointError that says what is missing.
     """
     v1 = _tensorflow("running a graph", _HINT).compat.v1
@@ -49,17 +50,24 @@ def run_graph(
         try:
             fetches = _load_graph(v1, session, graph, path)
         except (OSError, ValueError, v1.errors.OpError) as error:
-            raise CheckpointError(f"{path}: its graph does not load: {str(error).splitlines()[0]}") from None
+            older = "; a TensorFlow that has it can be named with --python" if "not registered" in str(error) else ""
+            line = str(error).splitlines()[0].partition(". Make sure")[0]
+            raise CheckpointError(f"{path}: its graph does not load: {line}{older}") from None
         found = [("", name, tensor) for name, tensor in fetches.items()]
         if outputs:
-            found = [(_key(name), _plain(name), _tensor(graph, name, path)) for name in outputs]
+            # A signature has names of its own for what it returns.
+            signed = {name: fetches.get(name.rpartition("=")[2]) for name in outputs}
+            found = [
+                (_key(name), _plain(name), _tensor(graph, name, path) if signed[name] is None else signed[name])
+                for name in outputs
+            ]
         if not found:
             raise CheckpointError(f"{path}: name the outputs to compare; candidates: {_ends(graph)}")
         fed = _Feeds(seed)
         for name, value in (feeds or {}).items():
             fed.fix(_tensor(graph, name, path), value)
         for key, _, tensor in found:
-            fed.add(key, _inputs([tensor]))
+            fed.add(key, _inputs([tensor], fed.inputs))
         wanted = {f"outputs_{key}{name}": tensor for key, name, tensor in found}
         for name, tensor in layer_tensors(graph, fed.inputs, list(wanted.values()), layers or {}).items():
             wanted["layers_" + name] = tensor
@@ -84,7 +92,7 @@ class _Feeds:
         self.named: dict[str, np.ndarray[Any, Any]] = {}
 
     def fix(self, tensor: Any, value: Any) -> None:
-        """Gives `tensor` a value of the user's, which makes it no input."""
+        """Gives `tensor` a value of the user's, which makes it no input, unless it can be nothing else."""
         dtype = tensor.dtype.as_numpy_dtype
         try:
             array = np.asarray(value, dtype)
@@ -93,7 +101,11 @@ class _Feeds:
             self.values[tensor] = np.full(shape, array, dtype) if shape and not array.ndim else array
         except (ValueError, TypeError) as error:
             raise ArgumentError(f"--feed {tensor.op.name}={value}: {error}") from None
-        self._made[tensor.op.name] = np.zeros(())
+        constant = not tensor.op.type.startswith("Placeholder")
+        is_input = bool(self.values[tensor].ndim) and (constant or shape is None)
+        if is_input:
+            self.inputs.append(tensor)
+        self._made[tensor.op.name] = self.values[tensor] if is_input else np.zeros(())
 
     def add(self, key: str, placeholders: Sequence[Any]) -> None:
         """Makes values for those of `placeholders` that have none yet."""
@@ -137,7 +149,7 @@ def _tensor(graph: Any, name: str, path: str) -> Any:
     name = name.rpartition("=")[2]
     try:
         return graph.get_tensor_by_name(name if ":" in name else name + ":0")
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):
         raise CheckpointError(f"{path}: the graph has no {name}; candidates: {_ends(graph)}") from None
 
 
@@ -176,9 +188,11 @@ def _is_training(op: Any) -> bool:
     return bool(op.type.startswith(kinds) or op.name.startswith(scopes) or op.name.endswith("/read"))
 
 
-def _inputs(fetches: Any) -> list[Any]:
-    """The placeholders that `fetches` depend on, by name."""
-    found = {op.name: op.outputs[0] for op in reached([t.op for t in fetches], sources) if op.type == "Placeholder"}
+def _inputs(fetches: Any, fed: Sequence[Any]) -> list[Any]:
+    """The placeholders that `fetches` depend on, and what is `fed` in place of one, by name."""
+    fed_names = {tensor.op.name for tensor in fed}
+    flow = reached([t.op for t in fetches], sources)
+    found = {op.name: op.outputs[0] for op in flow if op.type == "Placeholder" or op.name in fed_names}
     return [found[name] for name in sorted(found)]
 
 
@@ -205,7 +219,10 @@ def _shape(tensor: Any) -> list[int] | None:
 
 
 def write_objects(model: Any, path: str, overwrite: bool = False) -> None:
-    """Writes `model` as an object-based checkpoint of tf.train.Checkpoint(model=model), with the prefix `path`."""
+    """Writes `model` as an object-based checkpoint of tf.train.Checkpoint(model=model), with the prefix `path`.
+
+    Raises CheckpointError without TensorFlow, or if it exists and `overwrite` is not set.
+    """
     tf = _tensorflow("an object-based checkpoint")
     if os.path.lexists(path + ".index") and not overwrite:
         raise CheckpointError(f"{path}.index: exists already, and overwriting was not asked for")

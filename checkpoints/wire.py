@@ -16,7 +16,7 @@ class WireError(ValueError):
 
 
 def read_varint(data: Any, position: int, end: int) -> tuple[int, int]:
-    """The unsigned varint (at most ten bytes, 64 bits) at `position`, and the position behind it."""
+    """The unsigned varint (at most ten bytes, 64 bits) at `position`, and the position behind it; or WireError."""
     result = shift = 0
     while position < end:
         byte = data[position]

@@ -137,7 +137,10 @@ def targets_of(spec: str) -> dict[str, Any]:
 
 
 def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argparse.Namespace) -> Plan:
-    """The saved plan if one is named, else a new one by rules and inference."""
+    """The saved plan if one is named, else a new one by rules and inference.
+
+    Raises CheckpointError for files that do not read as plan or rules, MappingError for what does not map.
+    """
     from ..plan import Plan
     from ..planner import make_plan
     from ..rules import load_rules

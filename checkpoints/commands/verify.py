@@ -123,13 +123,19 @@ def _results(
         wanted = [name for name in sorted(arrays) if _belongs(name, "outputs", key, models)]
         if not given or not wanted:
             hint = f"; give --output {key}=OPERATION" if options.graph and key else ""
+            if options.graph and wanted and not key:
+                hint = "; no placeholder leads to this output: feed what stands for one, with --feed TENSOR=VALUE"
             held = ", ".join(sorted(arrays))
             raise CheckpointError(f"{path}: no inputs_{key}* and outputs_{key}*{hint}; it holds {held}")
         computed = predict(model, given)
         if len(computed) != len(wanted):
-            raise CheckpointError(f"{path}: {len(wanted)} golden outputs for {len(computed)} of the model")
-        results += [_compare(name, value, arrays[name], options) for name, value in zip(wanted, computed)]
-        layers.append(compare(model, watched[key], given, arrays, close, bool(options.graph)))
+            which = "choose with --output NAME" if options.graph else "give one outputs_* for each"
+            held = ", ".join(name.partition("_")[2] for name in wanted)
+            raise CheckpointError(f"{path}: {len(wanted)} outputs ({held}) for {len(computed)} of the model: {which}")
+        compared = [_compare(name, value, arrays[name], options) for name, value in zip(wanted, computed)]
+        passed = all(result["passed"] for result in compared)
+        layers.append(compare(model, watched[key], given, arrays, close, bool(options.graph), passed))
+        results += compared
     return results, together(layers, _why_not(watched, arrays, options))
 
 
@@ -140,7 +146,7 @@ def _why_not(watched: Mapping[str, Sequence[Watched]], arrays: Mapping[str, Any]
     if any(name.startswith("layers_") for name in arrays):
         return "the golden values of layers have other shapes"
     if options.graph:
-        return "no scope of the graph is that of one layer's variables"
+        return "no scope of the graph is that of one layer's variables, and ends where the layer does"
     return "the golden file has no layers_*"
 
 

@@ -100,3 +100,50 @@ def test_likely_outputs_are_named(left, capsys):
     assert main(["golden", left(meta), "--to", "golden.npz", "--feed", "keep_prob=1"]) == 4
     candidates = capsys.readouterr().err.partition("candidates: ")[2].split(", ")
     assert "y" in [name.strip() for name in candidates[:4]]
+
+
+def leave_two(path, shape):
+    """A dense layer with its activation outside of its scope, of an input of `shape` and of a constant."""
+    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        fed = v1.placeholder(tf.float32, shape, "x") if shape is not None else v1.placeholder(tf.float32, name="x")
+        results = []
+        for x in (fed, tf.ones((3, 4), name="constant")):
+            with v1.variable_scope("one", reuse=bool(results)):
+                kernel = v1.get_variable("kernel", (4, 2), initializer=v1.ones_initializer())
+                results.append(tf.matmul(x, kernel) + v1.get_variable("bias", (2,)))
+        softmax = tf.nn.softmax(results[0], name="softmax")
+        tf.nn.softmax(results[1], name="of_constant")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(path / "model.ckpt"))
+        outputs = {"prediction": tf.identity(results[0]), "softmax": softmax}
+        v1.saved_model.simple_save(session, str(path / "saved"), {"x": fed}, outputs)
+
+
+SOFTMAX = """
+import tensorflow as tf
+layers = tf.keras.layers
+
+def build():
+    return tf.keras.Sequential([layers.InputLayer((4,)), layers.Dense(2, activation="softmax", name="one")])
+"""
+
+
+@pytest.mark.parametrize(
+    "shape, path, more, status, told",
+    [
+        ((None, 4), "saved", [], 4, "2 outputs (prediction, softmax) for 1 of the model: choose with --output NAME"),
+        ((None, 4), "saved", ["--output", "softmax"], 0, "layers not compared"),
+        ((None, 4), "model.ckpt", ["--output", "of_constant"], 4, "--feed TENSOR=VALUE"),
+        ((None, 4), "model.ckpt", ["--output", "of_constant", "--feed", "constant=0.5"], 0, "outputs_of_constant"),
+        (None, "model.ckpt", ["--output", "softmax"], 4, "give it with --feed x=[[...]]"),
+        (None, "model.ckpt", ["--output", "softmax", "--feed", "x=[[1.0, 2, 3, 4]]"], 0, "outputs_softmax"),
+    ],
+)
+def test_what_is_missing_is_said_and_giving_it_helps(shape, path, more, status, told, tmp_path, monkeypatch, capsys):
+    (tmp_path / "softmax_model.py").write_text(SOFTMAX)
+    monkeypatch.chdir(tmp_path)
+    leave_two(tmp_path, shape)
+    assert main(["verify", str(tmp_path / path), "--model", "softmax_model:build", *more]) == status
+    said = capsys.readouterr()
+    assert told in (said.err if status else said.out), said
+    assert "first layer that differs" not in said.out
