@@ -36,6 +36,7 @@ _KERAS_NAMES = {
     "momentum": {"momentum": "accumulator", "velocity": "accumulator"},
 }
 _LEGACY = {("momentum", "accumulator"): "momentum"}
+_PLAIN_ADAM = re.compile(r"/adam_[mv]$")
 _OLD_RMS = re.compile(r"/rms(/\.ATTRIBUTES/VARIABLE_VALUE)?$")
 _EPSILON = {"adam": 1e-8, "rmsprop": 1e-10, "adagrad": 0.0}
 
@@ -234,6 +235,11 @@ class _Carrier:
         given = own if len(own) == 1 else [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
         step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
         powers = {self._from_power(name) for name in counters if "beta2_power" in name.rpartition("/")[2]} - {None}
+        if self._kind == "adam" and any(_PLAIN_ADAM.search(name) for name in self._checkpoint.tensors):
+            self._notes.append(
+                "slots called adam_m and adam_v are those of an Adam without bias correction, as BERT's is, whose "
+                "epsilon is 1e-6: Keras's corrects, which is the same only from some thousand steps on"
+            )
         if len(powers) == 1 and self._kind == "adam":
             (counted,) = powers
             if step is None or counted != step:

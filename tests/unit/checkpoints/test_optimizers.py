@@ -198,3 +198,18 @@ def test_slots_whose_name_says_nothing_are_taken_by_the_name_that_is_given():
         optimizer = Adam()
         load_optimizer(plan, checkpoint, optimizer, variables, name="dis_opt")
         assert np.array_equal(optimizer._velocities[0].numpy(), checkpoint.read("fc/kernel/dis_opt_1"))
+
+
+def test_an_adam_without_bias_correction_is_mentioned(tmp_path):
+    """The names that BERT's own optimizer gives."""
+    tensors = {"fc/kernel" + slot: np.full((2, 2), 1, "f4") for slot in ("", "/adam_m", "/adam_v")}
+    write_saver(tmp_path / "bert", dict(tensors, global_step=np.int64(20)))
+    variables = {"fc/kernel": Variable((2, 2))}
+    with open_checkpoint(tmp_path / "bert") as checkpoint:
+        carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, Adam(), variables)
+    assert (carried.slots, carried.steps) == (2, 20)
+    assert any("without bias correction" in note for note in carried.notes)
+    with open_checkpoint(data("adam")) as checkpoint:
+        plan = make_plan(checkpoint, model(), RULES)
+        notes = load_optimizer(plan, checkpoint, Adam(), model()).notes
+    assert not any("bias correction" in note for note in notes)
