@@ -76,7 +76,7 @@ def test_a_night_pushes_images_pulls_them_and_publishes_the_page(registry, tmp_p
     assert status == 0, said[-5000:]
     jobs = ["lint", "tests", "plan", "images", "producers", "consumers", "checks", "report", "pages"]
     assert results(log) == dict.fromkeys(jobs, "success")
-    assert re.search(rf"\[matrix/write {re.escape(ID)}.*from the registry: {registry.address.lower()}/{ID}:", said)
+    assert f"from the registry: {registry.address.lower()}/{ID}:" in said and removed
 
     cells = json.loads((act.store / "report/report.json").read_text())["cells"]
     outcomes = {name: {cell["outcome"] for cell in cells if cell["environment"] == name} for name in (ID, GPU)}
