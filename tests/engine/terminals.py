@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -56,6 +57,15 @@ class OnTerminal:
             assert self._read(0.2) or text in self.shown, f"ended without {text!r}: {self.shown}"
         before, _, self.shown = self.shown.partition(text)
         return before + text
+
+    def until_pressed(self, key: str, text: str, times: int = 10) -> str:
+        """Press `key` until `text` is shown: Python sees a Ctrl-C late that comes just before it waits for a key."""
+        for _ in range(times - 1):
+            self.type(key)
+            with contextlib.suppress(AssertionError):
+                return self.until(text, 5)
+        self.type(key)
+        return self.until(text)
 
     def end(self, seconds: float = 60, check: bool = True) -> int:
         """The exit status, which must come within `seconds`."""

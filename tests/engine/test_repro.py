@@ -131,8 +131,7 @@ def test_the_debugger_stops_where_it_fails(failed):
         terminal.type("p found * 6\n")
         terminal.until("42")
         terminal.until("(Pdb) ")
-        terminal.type("\x03")  # Ctrl-C is the debugger's
-        terminal.until("--KeyboardInterrupt--")
+        terminal.until_pressed("\x03", "--KeyboardInterrupt--")  # Ctrl-C is the debugger's
         terminal.until("(Pdb) ")
         terminal.type("q\n")
         terminal.until("fails again, in the same way: AssertionError: 7 is odd")
