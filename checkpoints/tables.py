@@ -68,8 +68,8 @@ class Meter:
         self._begun = self._last = time.monotonic()
         self._shown = False
 
-    def step(self) -> None:
-        """One more of the total; the last one clears the line."""
+    def step(self, what: str = "") -> None:
+        """One more of the total, whatever it is; the last one clears the line."""
         self._done += 1
         now = time.monotonic()
         if self._done == self._total and self._shown:

@@ -16,12 +16,17 @@ from .source import Source
 from .transforms import apply, apply_inverse, pieces_of
 
 
-def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:
+def load(
+    plan: Plan,
+    checkpoint: Checkpoint,
+    variables: Mapping[str, Any],
+    loaded: Callable[[str], None] = lambda name: None,
+) -> None:
     """Assigns every target of `plan` once, with values from `checkpoint`, and reads each back.
 
     `variables` is what `model_variables` gave for the model. Plan, file and model are compared first: MappingError
     lists all that differs, and nothing is assigned then. Raises CheckpointError if a variable does not hold, bit for
-    bit, what was assigned to it. Holds one variable's values at a time.
+    bit, what was assigned to it. Holds one variable's values at a time; `loaded` is called with each name that is done.
     """
     if plan.inverted:
         raise CheckpointError("this plan leads from the model to the file; load with its inverse()")
@@ -37,6 +42,7 @@ def load(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> No
                     checkpoint.path, name, ", ".join(row.source for row in rows), narrowed
                 )
             )
+        loaded(name)
 
 
 def planned(plan: Plan, checkpoint: Checkpoint) -> Source:

@@ -107,6 +107,7 @@ def _watched(source: Source) -> Source:
 
 def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:
     from ..keras_models import model_variables, save
+    from ..tables import Meter
     from ..transfer import load, planned
     from ..writers import write
     from .common import build_models, plan_for, targets_of
@@ -120,7 +121,7 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
         return len(source), size, write(options.to, source, options.overwrite)
     if len(models) != 1:
         raise CheckpointError(f"{options.to}: this format holds one model, not {len(models)}")
-    load(plan, checkpoint, variables)
+    load(plan, checkpoint, variables, Meter(len(source), "loading").step)
     (model,) = models.values()
     if options.objects:
         from ..tf_runtime import write_objects

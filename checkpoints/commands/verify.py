@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence
 from ..elsewhere import find_way, golden_elsewhere
 from ..errors import ArgumentError, CheckpointError
 from ..open import open_checkpoint
-from ..tables import align, terminal_width
+from ..tables import Meter, align, terminal_width
 from .common import add_graph_arguments, add_plan_arguments, build_models, parse_feeds, plan_for
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     variables = model_variables(models)
     with open_checkpoint(options.path) as checkpoint:
         plan = plan_for(checkpoint, variables, options)
-        load(plan, checkpoint, variables)
+        load(plan, checkpoint, variables, Meter(len(variables), "loading").step)
         options.graph = options.graph or (None if options.golden else _graph_beside(checkpoint, options.path))
     watched = {key: watch(key, model, variables) for key, model in models.items()}
     arrays = _golden(options, requests([layer for layers in watched.values() for layer in layers], plan))

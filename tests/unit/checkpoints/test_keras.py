@@ -51,7 +51,9 @@ def test_training_goes_on_as_in_tf1(name, legacy):
     variables = model_variables({"net": model})
     with open_checkpoint(data("optimizer_" + name)) as checkpoint:
         plan = make_plan(checkpoint, variables)
-        load(plan, checkpoint, variables)
+        done = []
+        load(plan, checkpoint, variables, done.append)
+        assert sorted(done) == sorted(variables)
         optimizer = networks.optimizers(keras.optimizers.legacy if legacy else keras.optimizers)[name]()
         assert load_optimizer(plan, checkpoint, optimizer, variables).steps == 20
     weights = model.trainable_weights
