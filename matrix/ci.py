@@ -28,6 +28,7 @@ from matrix.project import Project
 from matrix.report.command import gather
 from matrix.report.states import NO_RECORD
 from matrix.results import TRIES, Outcome, Record, Results
+from matrix.run import Progress
 from matrix.sweep import Store
 from matrix.table import Terminal, bad_lines, counted, matrix_table
 from matrix.tools import host
@@ -88,6 +89,16 @@ def read_jobs(text: str) -> Jobs:
         raise WrongUsage(f"--jobs takes what `nox -s plan -- --github` printed: {error}") from None
 
 
+class _Words(Progress):
+    """Says where the image comes from. Not how cells end, which is known under the ledger only, when all have."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+
+    def say(self, text: str) -> None:
+        self.terminal.say(text)
+
+
 def part(project: Project, stage: str, name: str, jobs: Jobs, engine_name: str | None) -> int:
     """Run what `name` has to do in `stage` (write or read) of the matrix; 1 if anything is bad, else 0."""
     store, terminal = Store(project), Terminal(name)
@@ -95,7 +106,7 @@ def part(project: Project, stage: str, name: str, jobs: Jobs, engine_name: str |
     try:
         engine = choose(project, engine_name, terminal.say)
         planned = sweep.plan(store, jobs.only.split(), stage)
-        run_part(store, engine, environment, stage, "")
+        run_part(store, engine, environment, stage, "", _Words(terminal))
     finally:
         terminal.close()
     latest = store.latest()

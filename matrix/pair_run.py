@@ -32,8 +32,10 @@ def end_with_the_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_part(store: Store, engine: Engine, environment: Environment, stage: str, since: str) -> Sequence[Record]:
-    """Run what `environment` has to do of the plan, and return the records.
+def run_part(
+    store: Store, engine: Engine, environment: Environment, stage: str, since: str, progress: Progress | None = None
+) -> Sequence[Record]:
+    """Run what `environment` has to do of the plan, telling `progress`, and return the records.
 
     Raises a CarryoverError when no cell could be run; the cells are then recorded as not run, with the reason.
     """
@@ -41,7 +43,8 @@ def run_part(store: Store, engine: Engine, environment: Environment, stage: str,
     own = [cell for cell in store.plan().cells if (cell.environment, cell.role) == (environment.id, role)]
     with run_folder(store.project, environment, engine) as folder:
         log = log_of(store.project, folder.name)
-        run = Run(store.project, environment, engine, Progress(), folder.name, folder, log, engine.version())
+        told = progress or Progress()
+        run = Run(store.project, environment, engine, told, folder.name, folder, log, engine.version())
         run.records_file = RESULTS
         try:
             run.prepared = engine.prepare(environment, run.log, run.progress.say)
