@@ -1,5 +1,7 @@
 """Which tensor of a TF 1 graph a layer's output is: the last of the scope in which the layer's variables are used.
 
+An activation that the layer has and that stands behind the scope belongs to it.
+
 Works on the operations that a graph hands out, and imports nothing. What does not lead to one tensor gives none.
 """
 
@@ -7,15 +9,21 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
+# Types of operations: what a scope ends with before its activation, and activations of one operation.
+_NOT_YET = {"BiasAdd", "Add", "AddV2", "MatMul", "BatchMatMul", "BatchMatMulV2", "Squeeze", "Reshape", "Identity"}
+_NOT_YET |= {"Conv2D", "Conv3D", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNative"}
+_ACTIVATIONS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Softmax"}
+
 
 def layer_tensors(
     graph: Any, inputs: Iterable[Any], outputs: Iterable[Any], layers: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The tensor of every layer that has one, by the layer's name.
 
-    `layers` gives for each its "variables" (names in the graph) and "shape" (None for unknown sizes). Only what lies
-    between `inputs` and `outputs` counts, so of a network that is built twice the right one is taken. A scope in which
-    other layers' variables are used as well is no layer's own, and where several tensors are last, neither is taken.
+    `layers` gives for each its "variables" (names in the graph), "shape" (None for unknown sizes) and "activation"
+    (empty for none). Only what lies between `inputs` and `outputs` counts, so of a network that is built twice the
+    right one is taken. A scope in which other layers' variables are used as well is no layer's own, and where several
+    tensors are last, neither is taken.
     """
     before = reached([tensor.op for tensor in outputs], sources)
     flow = before & reached([tensor.op for tensor in inputs], consumers)
@@ -28,6 +36,8 @@ def layer_tensors(
     for name, scope in scopes.items():
         if not any(other != name and _within(inner, scope) for other, inner in scopes.items()):
             tensor = _last(graph, flow, scope, layers[name]["shape"])
+            if tensor is not None and layers[name]["activation"]:
+                tensor = _activated(tensor, flow)
             if tensor is not None:
                 found[name] = tensor
     return found
@@ -111,3 +121,11 @@ def _last(graph: Any, flow: set[Any], scope: str, shape: Sequence[int | None]) -
     }
     ends -= reached([source for op in ends for source in sources(op)], sources)
     return next(iter(ends)).outputs[0] if len(ends) == 1 else None
+
+
+def _activated(tensor: Any, flow: set[Any]) -> Any:
+    """`tensor`, or the activation behind it where it has none yet; None where that cannot be told."""
+    if tensor.op.type not in _NOT_YET:
+        return tensor
+    behind = [op for op in consumers(tensor.op) if op in flow and op.type in _ACTIVATIONS]
+    return behind[0].outputs[0] if len(behind) == 1 else None

@@ -13,12 +13,16 @@ Close = Callable[[Any, Any], bool]
 
 
 class Watched(NamedTuple):
-    """A layer: its `key` among golden arrays, its output in the model, that one's shape, and its variables' names."""
+    """A layer: its `key` among golden arrays, its output in the model, that one's shape, and its variables' names.
+
+    `activation` is the name of the function that the layer ends with, empty where it has none.
+    """
 
     key: str
     output: Any
     shape: tuple[int | None, ...]
     variables: tuple[str, ...]
+    activation: str
 
 
 class Layers(NamedTuple):
@@ -50,8 +54,15 @@ def watch(key: str, model: Any, variables: Mapping[str, Any]) -> list[Watched]:
             continue
         sizes = shape.as_list() if hasattr(shape, "as_list") else list(shape)
         own = tuple(names[id(weight)] for weight in layer.weights if id(weight) in names)
-        found.append(Watched(f"{key}_{layer.name}" if key else str(layer.name), output, tuple(sizes), own))
+        name = f"{key}_{layer.name}" if key else str(layer.name)
+        found.append(Watched(name, output, tuple(sizes), own, _activation(layer)))
     return found
+
+
+def _activation(layer: Any) -> str:
+    """The name of the function that the layer ends with; that of a recurrent layer is applied within."""
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return "" if name == "linear" or hasattr(layer, "return_sequences") else name
 
 
 def _output(layer: Any) -> Any:
@@ -63,7 +74,7 @@ def _output(layer: Any) -> Any:
 
 
 def requests(watched: Sequence[Watched], plan: Plan) -> dict[str, dict[str, Any]]:
-    """What to look for in a graph: for each layer with variables, their names in the file and the output's shape."""
+    """What to look for in a graph: for each layer with variables, their names in the file, and how its output is."""
     sources = group_by_target(plan.rows)
     return {
         layer.key: {
@@ -71,6 +82,7 @@ def requests(watched: Sequence[Watched], plan: Plan) -> dict[str, dict[str, Any]
                 {row.source for name in layer.variables for row in sources.get(name, []) if row.source}
             ),
             "shape": list(layer.shape),
+            "activation": layer.activation,
         }
         for layer in watched
         if layer.variables

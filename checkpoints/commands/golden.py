@@ -54,6 +54,7 @@ def _layers(options: argparse.Namespace) -> dict[str, Any]:
     try:
         with open(options.layers, encoding="utf-8") as stream:
             layers: dict[str, Any] = json.load(stream)
-        return {name: {"variables": layer["variables"], "shape": layer["shape"]} for name, layer in layers.items()}
+        wanted = ("variables", "shape", "activation")
+        return {name: {key: layer[key] for key in wanted} for name, layer in layers.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(f"--layers {options.layers}: {error}") from None

@@ -28,15 +28,16 @@ def other():
 """
 
 
-def network(x, keep):
-    """Three dense layers, dropout behind the first."""
+def network(x, keep, apart=False):
+    """Three dense layers, dropout behind the first; with `apart`, activations outside of the layers' scopes."""
     random = np.random.RandomState(0)
     for name, size, activation in (("one", 5, tf.nn.elu), ("two", 3, tf.tanh), ("three", 2, None)):
         with v1.variable_scope(name):
             shape = (int(x.shape[-1]), size)
             kernel = v1.get_variable("kernel", initializer=random.standard_normal(shape).astype("f4"))
             x = tf.matmul(x, kernel) + v1.get_variable("bias", initializer=random.standard_normal(size).astype("f4"))
-            x = activation(x) if activation else x
+            x = activation(x) if activation and not apart else x
+        x = activation(x) if activation and apart else x
         x = v1.nn.dropout(x, keep_prob=keep) if name == "one" else x
     return tf.identity(x, "y")
 
@@ -63,10 +64,10 @@ def left(tmp_path, monkeypatch):
     (tmp_path / "graph_models.py").write_text(MODELS)
     monkeypatch.chdir(tmp_path)
 
-    def leave(form):
+    def leave(form, apart=False):
         with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
             x = v1.placeholder(tf.float32, (None, 4), "x")
-            y = network(x, v1.placeholder(tf.float32, (), "keep_prob"))
+            y = network(x, v1.placeholder(tf.float32, (), "keep_prob"), apart)
             session.run(v1.global_variables_initializer())
             return form(session, x, y, str(tmp_path))
 
@@ -74,9 +75,10 @@ def left(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", [meta, saved_model, frozen])
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("model, layer", [("same", ""), ("other", "two")])
-def test_the_first_layer_that_differs_is_named_in_every_form(left, form, model, layer, capsys):
-    path = left(form)
+def test_the_first_layer_that_differs_is_named_in_every_form(left, form, model, layer, apart, capsys):
+    path = left(form, apart)
     arguments = ["verify", path, "--model", "graph_models:" + model, "--feed", "keep_prob=1.0", "--json"]
     status = main([*arguments, *([] if form is saved_model else ["--output", "y"])])
     told = json.loads(capsys.readouterr().out)
@@ -132,7 +134,7 @@ def build():
     "shape, path, more, status, told",
     [
         ((None, 4), "saved", [], 4, "2 outputs (prediction, softmax) for 1 of the model: choose with --output NAME"),
-        ((None, 4), "saved", ["--output", "softmax"], 0, "layers not compared"),
+        ((None, 4), "saved", ["--output", "softmax"], 0, "no layer differs (1 of 1 layers compared)"),
         ((None, 4), "model.ckpt", ["--output", "of_constant"], 4, "--feed TENSOR=VALUE"),
         ((None, 4), "model.ckpt", ["--output", "of_constant", "--feed", "constant=0.5"], 0, "outputs_of_constant"),
         (None, "model.ckpt", ["--output", "softmax"], 4, "give it with --feed x=[[...]]"),
