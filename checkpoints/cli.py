@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -10,6 +11,9 @@ import sys
 from .errors import ArgumentError, CheckpointError, MappingError
 
 OK, DIFFERS, USAGE, UNMAPPED, BAD_FILE, INTERRUPTED, NOT_READ = 0, 1, 2, 3, 4, 130, 141
+
+# What a write to standard output can end with.
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 _DESCRIPTION = "Read TensorFlow checkpoints without TensorFlow, map them onto Keras models, and prove it."
 _STATUSES = """exit status:
@@ -108,17 +112,28 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe has seen enough; without this the interpreter would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOT_READ if words[0] in ("diff", "verify") else OK
+        return NOT_READ if words[:1] in (["diff"], ["verify"]) else OK
+    except OSError as error:
+        if not (error.filename or error.errno in _NOT_WRITTEN):
+            raise
+        # Files are opened where their errors are told; what is left is standard output.
+        _complain(f"error: {error.filename or 'standard output'}: {error.strerror or error}")
+        sys.stdout = open(os.devnull, "w")
+        return BAD_FILE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
 def _run(words: list[str]) -> int:
-    parser, options = _parse(words)
-    if options.command is None:
-        parser.print_help()
-        return USAGE
+    try:
+        parser, options = _parse(words)
+        if options.command is None:
+            parser.print_help()
+            return USAGE
+    finally:
+        # Help has been printed: what becomes of it is told as of any other output.
+        sys.stdout.flush()
     try:
         status: int = importlib.import_module(f".commands.{options.command}", __package__).run(options)
         sys.stdout.flush()
@@ -136,11 +151,3 @@ def _run(words: list[str]) -> int:
             raise
         _complain("error: this needs NumPy, which this Python lacks: pip install numpy")
         return USAGE
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        # Files are opened where their errors are told; what is left is standard output.
-        place = error.filename or "standard output"
-        _complain(f"error: {place}: {error.strerror or error}")
-        sys.stdout = open(os.devnull, "w")
-        return BAD_FILE

@@ -109,6 +109,7 @@ class _Checksums(threading.Thread):
         return self._error
 
     def run(self) -> None:
+        """Works in the thread until `end`; an error of any kind is kept for the thread that adds."""
         try:
             for spans, offset, size, what, check in iter(self._jobs.get, None):
                 crc = _checksum(spans, offset, size, what, wanted=lambda: self._wanted)

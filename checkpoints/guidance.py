@@ -8,8 +8,9 @@ import re
 from .errors import CheckpointError
 from .table import ends_as_table
 
-_SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
-_V1_SHARD = re.compile(r"(.*)-\d{5}-of-\d{5}", re.DOTALL)
+# The shards of a TensorBundle; those of a V1 checkpoint, or the pattern that stands for all of them.
+SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
+V1_SHARD = re.compile(r"(.*)-(?:\d{5}|\?{5})-of-(\d{5})", re.DOTALL)
 _WHOLE = (".keras", ".h5", ".hdf5", ".pb", ".safetensors")
 _STARTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch that with git lfs pull"),
@@ -50,7 +51,7 @@ def checkpoints_in(directory: str) -> list[str]:
         return []
     found = [name[: -len(".index")] for name in names if name.endswith(".index")]
     tables = [name for name in names if not name.endswith(".index") and ends_as_table(os.path.join(directory, name))]
-    found += sorted({_V1_SHARD.sub(r"\1", name) for name in tables})
+    found += sorted({V1_SHARD.sub(r"\1", name) for name in tables})
     found += [name for name in names if name.endswith(_WHOLE)]
     return [os.path.join(directory, name) for name in found]
 
@@ -69,7 +70,7 @@ def without_index(path: str) -> str:
     """What to say of `path`, a prefix or a directory, if data files stand there without an index; else nothing."""
     directory, base = (path, "") if os.path.isdir(path) else os.path.split(path)
     for name in names_in(directory) if os.path.isdir(directory or ".") else ():
-        match = _SHARD.fullmatch(name)
+        match = SHARD.fullmatch(name)
         if match and (not base or match.group(1) == base):
             index = os.path.join(directory, match.group(1) + ".index")
             return f"{os.path.join(directory, name)} is here, but not its index {index}, without which it says nothing"

@@ -61,8 +61,12 @@ def watch(key: str, model: Any, variables: Mapping[str, Any]) -> list[Watched]:
 
 def _activation(layer: Any) -> str:
     """The name of the function that the layer ends with; that of a recurrent layer is applied within."""
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
-    return "" if name == "linear" or hasattr(layer, "return_sequences") else name
+    function = getattr(layer, "activation", None)
+    if function is None or hasattr(layer, "return_sequences"):
+        return ""
+    # A layer may also be given as the function, which has its name as its class.
+    name: str = getattr(function, "__name__", type(function).__name__)
+    return "" if name == "linear" else name
 
 
 def _output(layer: Any) -> Any:

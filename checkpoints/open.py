@@ -10,12 +10,10 @@ from typing import Any
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
-from .guidance import checkpoints_in, hint, names_in, nothing_at, what_else, without_index
+from .guidance import SHARD, V1_SHARD, checkpoints_in, hint, names_in, nothing_at, what_else, without_index
 from .spans import open_regular
 from .table import TableReader, ends_as_table
 
-_SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
-_V1_SHARD = re.compile(r"(.*)-(?:\d{5}|\?{5})-of-(\d{5})", re.DOTALL)
 _STATE = re.compile(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
 _MOST_STATE = 1 << 20
 
@@ -35,14 +33,20 @@ def open_checkpoint(path: Any) -> Checkpoint:
         raise CheckpointError("{!r}: not a path".format(path))
     if os.path.isdir(path):
         return _open_directory(path)
+    found = _open_prefix(path)
+    if found is None:
+        raise CheckpointError(nothing_at(path))
+    return found
+
+
+def _open_prefix(path: str) -> Checkpoint | None:
+    """The checkpoint with the prefix `path`, the one in the file of that name, or None where there is neither."""
     if os.path.isfile(path + ".index"):
         return Bundle(path)
     if os.path.lexists(path):
         return _open_file(path)
     shards = _v1_shards(path)
-    if shards:
-        return _open_v1(path, shards)
-    raise CheckpointError(nothing_at(path))
+    return _open_v1(path, shards) if shards else None
 
 
 def _open_directory(path: str) -> Checkpoint:
@@ -60,7 +64,7 @@ def _open_directory(path: str) -> Checkpoint:
         prefixes = [os.path.join(path, name[: -len(".index")]) for name in indexes]
         raise CheckpointError("{}: {} checkpoints; pass one of {}".format(path, len(prefixes), ", ".join(prefixes)))
     tables = [name for name in names if ends_as_table(os.path.join(path, name))]
-    groups = sorted({_V1_SHARD.sub(r"\1", name) for name in tables})
+    groups = sorted({V1_SHARD.sub(r"\1", name) for name in tables})
     if len(groups) == 1:
         return open_checkpoint(os.path.join(path, groups[0]))
     whole = [name for name in names if name.endswith((".keras", ".h5", ".pb", ".safetensors"))]
@@ -86,15 +90,8 @@ def _none_in(path: str, others: list[str]) -> str:
 
 def _open_saved_model(path: str) -> Checkpoint:
     """The variables of a SavedModel: a TensorBundle, or a V1 file in the oldest. Without any, the graph's constants."""
-    variables = os.path.join(path, "variables", "variables")
-    if os.path.isfile(variables + ".index"):
-        return Bundle(variables)
-    if os.path.isfile(variables):
-        return _open_file(variables)
-    shards = _v1_shards(variables)
-    if shards:
-        return _open_v1(variables, shards)
-    return _open_graph(os.path.join(path, "saved_model.pb"))
+    found = _open_prefix(os.path.join(path, "variables", "variables"))
+    return found if found is not None else _open_graph(os.path.join(path, "saved_model.pb"))
 
 
 def _open_state(path: str) -> Checkpoint:
@@ -121,7 +118,7 @@ def _open_file(path: str) -> Checkpoint:
     if ends_as_table(path):
         return _open_table(path)
     base = os.path.basename(path)
-    shard = _SHARD.fullmatch(path)
+    shard = SHARD.fullmatch(path)
     if shard is not None:
         prefix = shard.group(1)
         if os.path.isfile(prefix + ".index"):
@@ -141,13 +138,9 @@ def _open_file(path: str) -> Checkpoint:
 def _open_beside_graph(path: str) -> Checkpoint:
     """The checkpoint whose graph the `.meta` file at `path` is. Its own constants are not what anybody trained."""
     prefix = path[: -len(".meta")]
-    if os.path.isfile(prefix + ".index"):
-        return Bundle(prefix)
-    if os.path.isfile(prefix):
-        return _open_file(prefix)
-    shards = _v1_shards(prefix)
-    if shards:
-        return _open_v1(prefix, shards)
+    found = _open_prefix(prefix)
+    if found is not None:
+        return found
     told = without_index(prefix) or f"{prefix}.index is not beside it{hint(os.path.dirname(path))}"
     raise CheckpointError(f"{path}: the graph of a checkpoint, without its variables: {told}")
 
@@ -206,12 +199,12 @@ def _v1_shards(path: str) -> list[str]:
 
     Raises CheckpointError if some of them are missing.
     """
-    match = _V1_SHARD.fullmatch(path)
+    match = V1_SHARD.fullmatch(path)
     if match is None:
         found = sorted(glob.glob(glob.escape(path) + "-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]"))
         if not found:
             return []
-        match = _V1_SHARD.fullmatch(found[0])
+        match = V1_SHARD.fullmatch(found[0])
     if match is None:
         return []
     prefix, count = match.group(1), int(match.group(2))

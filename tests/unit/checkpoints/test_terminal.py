@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from checkpoints import write_saver
-from checkpoints.cli import COMMANDS
+from checkpoints.cli import COMMANDS, main
 from checkpoints.tables import progress
 
 from .support import HERE, data
@@ -93,6 +93,21 @@ def test_a_pipe_that_is_closed_ends_quietly_and_never_says_equal(tmp_path):
         told = shell(f"({COMMAND} {arguments}; echo $? >{tmp_path}/status) | true")
         assert told == (0, "", "")
         assert (tmp_path / "status").read_text() == f"{status}\n"
+
+
+@pytest.mark.parametrize("arguments", ["", "--help", "inspect --help"])
+def test_help_into_a_closed_pipe_ends_quietly(arguments):
+    assert shell(f"(sleep .2; env -u PYTHONUNBUFFERED {COMMAND} {arguments}) | true") == (0, "", "")
+
+
+def test_an_error_that_is_not_of_standard_output_does_not_blame_it(monkeypatch, capsys):
+    def run(options):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("checkpoints.commands.inspect.run", run)
+    with pytest.raises(OSError, match="Too many open files"):
+        main(["inspect", data("part")])
+    assert "standard output" not in capsys.readouterr().err
 
 
 def test_without_a_standard_output_the_file_is_written(tmp_path):

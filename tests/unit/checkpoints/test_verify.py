@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from checkpoints.cli import main
+from checkpoints.layer_outputs import watch
 
 from .support import HERE
 
@@ -125,3 +126,11 @@ def test_a_graph_without_scopes_is_not_guessed_at(tmp_path):
             y = tf.matmul(tf.matmul(x, shared[0]), shared[1])
         layers = {f"l{number}": {"variables": [f"net/w{number}"], "shape": [None, 3]} for number in range(2)}
         assert layer_tensors(graph, [x], [y], layers) == {}
+
+
+def test_a_layer_given_as_the_activation_is_one():
+    """LeakyReLU has long had no function of its own in Keras, so it is passed as a layer."""
+    layers = tf.keras.layers
+    last = [layers.Dense(3, activation=what) for what in (layers.LeakyReLU(), "elu", tf.nn.tanh, "linear", None)]
+    watched = watch("", tf.keras.Sequential([layers.InputLayer((4,)), *last]), {})
+    assert [layer.activation for layer in watched[-5:]] == ["LeakyReLU", "elu", "tanh", "", ""]
