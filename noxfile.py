@@ -1,7 +1,7 @@
 #!/usr/bin/env -S uv run --script
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["nox>=2026.4", "uv>=0.9", "msgspec>=0.19", "rich>=13.9", "tenacity>=9", "packaging>=24"]
+# dependencies = ["nox>=2026.8", "uv>=0.9", "msgspec>=0.19", "rich>=13.9", "tenacity>=9", "packaging>=24"]
 # ///
 """Carryover: does what TensorFlow 1 wrote still work in TensorFlow 2? It answers by running it.
 
@@ -10,21 +10,27 @@ which chooses docker, podman or venv.
 """
 
 import atexit
+import contextlib
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
 import nox
+import nox.manifest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from matrix.environments import load_environments, nearest
 from matrix.errors import INTERRUPTED, TERMINATED, CarryoverError, UnknownEnvironment
+from matrix.tools import at_once
 
-nox.needs_version = ">=2026.4"
+nox.needs_version = ">=2026.8"
 nox.options.sessions = ["cpu-tf1", "cpu-tf2", "go-back"]
 nox.options.default_venv_backend = "uv"
+# nox compares sessions as Python expressions, in which 2.1 and 2.10 are the same number: asked for one, it runs both.
+nox.manifest._normalize_arg = str
 
 ROOT = Path(__file__).parent
 HOST = [
@@ -59,16 +65,51 @@ except CarryoverError as error:
 _check_releases(sys.argv[1:])
 
 
+def _run_beside_each_other():
+    """Several releases are run beside each other. One that is asked for by name shows each cell as it happens."""
+    words = sys.argv[1:]
+    words = words[: words.index("--")] if "--" in words else words
+    if {"cpu-tf2", "cpu-legacy", "cpu-keras", "gpu-tf2", "-t", "--tags"} & set(words) or not words:
+        nox.options.parallel = at_once()
+
+
+_run_beside_each_other()
+
 _status = 0
+# A session beside others is a nox of its own, which adds its status to a file that is called after the one above it.
+_ABOVE = str(os.getppid()) if os.environ.get("CARRYOVER_NOX") == str(os.getppid()) else ""
+_STATUSES = ROOT / ".carryover" / f"nox-{_ABOVE or os.getpid()}.statuses"
+os.environ["CARRYOVER_NOX"] = str(os.getpid())
+
+
+def _end_those_beside_each_other(number, frame):
+    """What Ctrl-C does; by itself SIGTERM would end this process and leave its sessions running."""
+    global _status
+    _status = TERMINATED
+    raise KeyboardInterrupt
+
+
+if not _ABOVE:
+    signal.signal(signal.SIGTERM, _end_those_beside_each_other)
 
 
 @atexit.register
 def _exit_with_the_class_of_the_error():
     """nox ends with 1 whatever failed; the exit statuses that README lists are worth keeping."""
-    if _status:
+    status = _status
+    if not _ABOVE:
+        with contextlib.suppress(FileNotFoundError):
+            status = max(status, *map(int, _STATUSES.read_text().split()))
+            _STATUSES.unlink()
+    elif status:
+        with contextlib.suppress(OSError):  # a checkout that cannot be written has been told
+            _STATUSES.parent.mkdir(exist_ok=True)
+            with _STATUSES.open("a") as file:
+                file.write(f"{status}\n")
+    if status:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(_status)
+        os._exit(status)
 
 
 def _matrix(session, *arguments):
@@ -94,7 +135,10 @@ def _environment_session(name, description):
 
     run.__doc__ = description
     parameters = [nox.param(row.id, id=row.release, tags=row.tags) for row in rows]
-    nox.session(name=name, venv_backend="none", allow_parallel=True)(nox.parametrize("environment", parameters)(run))
+    # What TensorFlow 1 writes, the others read: that session comes before theirs, not beside them.
+    nox.session(name=name, venv_backend="none", allow_parallel=not name.endswith("tf1"))(
+        nox.parametrize("environment", parameters)(run)
+    )
 
 
 _environment_session("cpu-tf1", "Train in TensorFlow 1 on the CPU, write a checkpoint, restore what Keras wrote.")
@@ -249,11 +293,13 @@ def backends(session, backend):
 
 @nox.session(python=PYTHON, reuse_venv=True)
 def experiment(session):
-    """Why a GAN failed eagerly and worked as a static graph (docs/eager-collapse.md), in the short matrix."""
+    """Why a GAN failed eagerly and worked as a static graph, in the short matrix or in the environments after --."""
     session.install(*HOST, "numpy", "matplotlib")
+    named = [word for word in session.posargs if word in ENVIRONMENTS]
+    more = [word for word in session.posargs if word not in named]
     for row in ENVIRONMENTS.values():
-        if {"cpu", "tensorflow", "reduced"} <= set(row.tags):
-            _matrix(session, "--cells", "experiment.toml", "run", row.id, "--", "tests/experiment", *session.posargs)
+        if row.id in named if named else {"cpu", "tensorflow", "reduced"} <= set(row.tags):
+            _matrix(session, "--cells", "experiment.toml", "run", row.id, "--", "tests/experiment", *more)
     session.run("python", "-m", "gan.convolutional.report", "artifacts", "docs/images")
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.environments import Environment
 from matrix.errors import BadConfiguration, DiskFull
 from matrix.project import Project
-from matrix.tools import user_cache
+from matrix.tools import exclusive, user_cache
 
 GB = 10**9
 _SPARE = GB // 2  # for logs, records and the engine itself
@@ -71,6 +72,49 @@ def require(need: int, what: str, folder: Path | None) -> None:
             f"{what} needs about {gigabytes(need)} on the disk of {folder}, and {gigabytes(there)} are free: "
             "`nox -s clean` frees what is not needed, CARRYOVER_DISK_GB=… what was used least recently as well"
         )
+
+
+@contextlib.contextmanager
+def room(need: int, what: str, folder: Path | None, claims: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep `need` bytes of the disk of `folder` free of other builds while the block makes `what`.
+
+    `claims` is the folder where builds say what they need. One that does not fit beside those under way waits for
+    them. Raises DiskFull if it does not fit without any.
+    """
+    if folder is None:
+        yield
+        return
+    own = claims / f"{what}-{os.getpid()}"
+    told = False
+    with exclusive(own):
+        try:
+            while not _claimed(own, need, what, folder):
+                if not told:
+                    say(f"{gigabytes(need)} do not fit on the disk beside the builds under way: waiting for them")
+                told = True
+                time.sleep(0.2)
+            yield
+        finally:
+            own.unlink(missing_ok=True)
+
+
+def _claimed(own: Path, need: int, what: str, folder: Path) -> bool:
+    with exclusive(own.parent / "lock"):
+        others = 0
+        for claim in own.parent.iterdir():
+            if claim.name in ("lock", own.name):
+                continue
+            with exclusive(claim, wait=False) as free_to_take:
+                if free_to_take:  # who held it is dead
+                    claim.unlink(missing_ok=True)
+                else:
+                    others += int(claim.read_text() or 0)  # empty while it waits
+        if not others:
+            require(need, what, folder)
+        elif free(folder) < others + need + _SPARE:
+            return False
+        own.write_text(str(need))
+        return True
 
 
 def gigabytes(count: float) -> str:

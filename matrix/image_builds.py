@@ -1,4 +1,4 @@
-"""Builds or checks the images of many environments: each in a process of its own, as many at a time as fit."""
+"""Builds or checks the images of many environments: each in a process of its own, one per core at a time."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def build_images(project: Project, words: Sequence[str], only_check: bool, engin
             out.print(f"  {row.id} is not built")
         return 1 if missing else 0
     room = _room(project, engine)
-    needs = {row.id: disk.needed(project, row) for row in missing}
-    if room is not None and sum(needs.values()) > room:
+    needs = sum(disk.needed(project, row) for row in missing)
+    if room is not None and needs > room:
         raise DiskFull(
-            f"{len(missing)} images need about {disk.gigabytes(sum(needs.values()))} with the packages that they are "
+            f"{len(missing)} images need about {disk.gigabytes(needs)} with the packages that they are "
             f"made of, and {disk.gigabytes(room)} are free: `nox -s clean` frees some, or name fewer after --"
         )
-    return _Builds(project, engine, out, needs).run(_in_turn(missing))
+    return _Builds(project, engine, out).run(_in_turn(missing))
 
 
 def _missing(engine: Engine, rows: Sequence[Environment]) -> list[Environment]:
@@ -103,8 +103,8 @@ def _in_turn(rows: Sequence[Environment]) -> list[Environment]:
 class _Builds:
     """The builds that are under way. A process each, because a build that is interrupted cleans up after itself."""
 
-    def __init__(self, project: Project, engine: Engine, out: Console, needs: dict[str, int]) -> None:
-        self.project, self.engine, self.out, self.needs = project, engine, out, needs
+    def __init__(self, project: Project, engine: Engine, out: Console) -> None:
+        self.project, self.engine, self.out = project, engine, out
         self.under_way: dict[str, subprocess.Popen[str]] = {}
         self.begun: dict[str, float] = {}
         self.ended: Queue[tuple[str, str, str]] = Queue()
@@ -116,7 +116,7 @@ class _Builds:
         most = max(1, len(os.sched_getaffinity(0)))
         try:
             while waiting or self.under_way:
-                while waiting and len(self.under_way) < most and self._fits(waiting[0]):
+                while waiting and len(self.under_way) < most:
                     self._start(waiting.pop(0))
                 names = ", ".join(self.under_way)
                 with self.out.status(f"[{self.done}/{total}] building {names}"):
@@ -124,12 +124,6 @@ class _Builds:
         finally:
             self._end()
         return self.status
-
-    def _fits(self, row: Environment) -> bool:
-        """Whether the disk holds one more beside those under way; alone it is tried, and says itself what it needs."""
-        room = _room(self.project, self.engine)
-        others = sum(self.needs[name] for name in self.under_way)
-        return not self.under_way or room is None or room > others + self.needs[row.id]
 
     def _start(self, row: Environment) -> None:
         words = [sys.executable, "-m", "matrix", "--root", str(self.project.root), "--engine", self.engine.name]

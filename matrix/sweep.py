@@ -32,7 +32,7 @@ from matrix.pairs import Kind, MatrixPlan, PlannedCell
 from matrix.project import Project
 from matrix.results import Outcome, Record, Results
 from matrix.table import Terminal, counted
-from matrix.tools import exclusive
+from matrix.tools import at_once, exclusive
 
 RESULTS = "matrix/results.jsonl"
 _POLL_SECONDS = 0.1
@@ -231,7 +231,7 @@ def _stage(
     stopped: dict[str, int] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < len(os.sched_getaffinity(0)):
+            while waiting and len(running) < at_once():
                 name = waiting.pop(0)
                 running[name] = (_start(store, engine, stage, name, since), time.monotonic())
             for name, (process, begun) in list(running.items()):

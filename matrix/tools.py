@@ -85,6 +85,15 @@ def user_cache() -> Path:
     return folder
 
 
+_GIB_EACH = 3  # what the cells of a release take at most, and some more
+
+
+def at_once() -> int:
+    """How many releases this machine runs beside each other: one per core, as far as there is memory for them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return max(1, min(len(os.sched_getaffinity(0)), int(memory / _GIB_EACH)))
+
+
 @cache
 def host() -> dict[str, str]:
     """What this machine is, for the records: no name of it, only what a result may depend on."""

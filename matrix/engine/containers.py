@@ -143,9 +143,10 @@ class Containers(Storage):
             if registry.fetch(self.command, tag, say):
                 disk.touch(tag)
                 return Prepared(environment, tag, self.images()[tag], str(base))
-            disk.require(disk.needed(self.project, environment), environment.id, self.folder())
-            say(f"building {tag} on {base} (log: {self.project.shown(log)})")
-            self._build(environment, base, tag, log)
+            need = disk.needed(self.project, environment)
+            with disk.room(need, environment.id, self.folder(), self.project.state / "builds", say):
+                say(f"building {tag} on {base} (log: {self.project.shown(log)})")
+                self._build(environment, base, tag, log)
             disk.touch(tag)
             return Prepared(environment, tag, self.images()[tag], str(base))
 

@@ -74,15 +74,15 @@ class VirtualEnvironments:
         with exclusive(self.project.state / f"venv-{environment.id}.lock"):
             if not folder.exists():
                 need = disk.needed(self.project, environment)
-                disk.require(need, environment.id, folder.parent.resolve())
-                say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
-                partial = folder.with_name(folder.name + ".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                try:
-                    self._make(environment, interpreter, partial, log)
-                    partial.rename(folder)
-                finally:
+                with disk.room(need, environment.id, folder.parent.resolve(), self.project.state / "builds", say):
+                    say(f"making {folder.name} with {interpreter} (log: {self.project.shown(log)})")
+                    partial = folder.with_name(folder.name + ".partial")
                     shutil.rmtree(partial, ignore_errors=True)
+                    try:
+                        self._make(environment, interpreter, partial, log)
+                        partial.rename(folder)
+                    finally:
+                        shutil.rmtree(partial, ignore_errors=True)
         disk.touch(str(folder))
         return self._prepared(environment, interpreter)
 

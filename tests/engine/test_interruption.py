@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.engine.planted import ID, until, wait
+from tests.engine.planted import CHECKOUT, ID, until, wait
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -115,3 +118,23 @@ def test_a_run_that_is_alive_is_not_cleaned_up_by_another(planted):
     assert planted.run("-k", "passes").status == 0
     assert planted.processes(process.pid), f"a second run of {ID} ended the first"
     end(planted, process, signal.SIGINT)
+
+
+@BOTH
+def test_sessions_of_nox_beside_each_other(planted, number):
+    """nox runs each in a process of its own, which a signal to the first process does not reach by itself."""
+    planted.cells(CELLS)
+    shutil.copy(CHECKOUT / "noxfile.py", planted.root)
+    shutil.copytree(CHECKOUT / "matrix", planted.root / "matrix", ignore=shutil.ignore_patterns("__pycache__"))
+    words = [sys.executable, "-m", "nox", "-j", "2", "-s", "cpu-tf2", "gpu-tf2", "--", "--engine", planted.engine]
+    process = subprocess.Popen(words, cwd=planted.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    records = planted.root / "reports/results.jsonl"
+    until(lambda: records.exists() and records.read_bytes().count(b'"passed"') == 2, seconds=90)
+    runs = [int(folder.name.rpartition("-")[2]) for folder in planted.root.glob(".carryover/runs/*") if folder.is_dir()]
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, len(runs)) == (STATUS[number], 2), out
+    assert planted.left() == [] and not list(planted.root.glob(".carryover/nox-*"))
+    for run in runs:
+        assert planted.containers(run) == []
+        until(lambda run=run: not planted.processes(run), seconds=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +38,40 @@ def test_what_does_not_fit_is_refused_with_what_it_needs_and_what_is_free(tmp_pa
 
 def test_a_disk_of_another_host_is_not_judged():
     disk.require(10**18, "cpu-tf2.21", None)
+
+
+def test_builds_that_do_not_fit_beside_each_other_take_turns(tmp_path, monkeypatch):
+    """Two that each fit alone filled the disk together, and both failed."""
+    monkeypatch.setattr(disk, "free", lambda folder: 10 * GB)
+    said, order = [], []
+    inside = threading.Event()
+
+    def build(name, need, say):
+        with disk.room(need * GB, name, tmp_path, tmp_path / "builds", say):
+            order.append(name)
+            inside.set()
+            while name == "first" and not said:
+                time.sleep(0.01)
+            order.append(name)
+
+    first = threading.Thread(target=build, args=("first", 6, str))
+    first.start()
+    assert inside.wait(10)
+    build("small", 2, str)
+    build("large", 5, said.append)
+    first.join()
+    assert order == ["first", "small", "small", "first", "large", "large"]
+    assert said == ["5.0 GB do not fit on the disk beside the builds under way: waiting for them"]
+    with pytest.raises(DiskFull, match="larger needs about"):
+        build("larger", 10, str)
+    assert [path.name for path in (tmp_path / "builds").iterdir()] == ["lock"]
+
+
+def test_the_claim_of_a_build_that_was_killed_counts_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "free", lambda folder: 10 * GB)
+    (tmp_path / "killed-1").write_text(str(9 * GB))
+    with disk.room(5 * GB, "next", tmp_path, tmp_path, str):
+        assert not (tmp_path / "killed-1").exists()
 
 
 def test_sizes_that_were_recorded_are_what_a_build_needs_twice(project):

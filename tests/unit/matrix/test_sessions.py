@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from matrix.environments import load_environments
+from matrix.tools import at_once
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROWS = load_environments(CHECKOUT / "environments.toml")
@@ -54,6 +56,12 @@ def test_a_tag_selects_the_rows_that_have_it(tag):
     assert {entry["session"] for entry in json.loads(done.stdout)} == rows != set()
 
 
+@pytest.mark.parametrize("release", ["2.1", "2.10", "2.2", "2.20"])
+def test_one_release_is_one_though_another_is_the_same_number(release):
+    done = nox("-l", "--json", "-s", f"cpu-tf2({release})")
+    assert [entry["session"] for entry in json.loads(done.stdout)] == [f"cpu-tf2({release})"]
+
+
 @pytest.mark.parametrize(
     "arguments", [["-s", "cpu-tf2(2.25)"], ["--session", "cpu-tf2(2.25)"], ["--session=cpu-tf2(2.25)"]]
 )
@@ -74,3 +82,25 @@ def test_the_reduced_matrix_has_a_row_of_each_kind_and_goes_back():
     assert [entry["session"] for entry in json.loads(done.stdout)] == [
         "cpu-tf1(1.15)", "cpu-tf2(2.0)", "cpu-tf2(2.15)", "cpu-tf2(2.21)", "go-back"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more", [["-s", "cpu-tf2"], ["-t", "reduced"], ["-j", "2", "-s", "cpu-tf2(2.4)", "cpu-tf2(2.21)"]]
+)
+def test_several_releases_run_beside_each_other_and_their_status_is_still_told(more):
+    done = nox(*more, "--", "--engine", "rocket")
+    assert done.returncode == 4, done.stderr
+    assert done.stdout.count("Starting session cpu-tf2") > 1
+    assert not list((CHECKOUT / ".carryover").glob("nox-*"))
+
+
+def test_one_release_shows_its_cells_as_they_happen():
+    done = nox("-s", "cpu-tf2(2.21)", "--", "--engine", "rocket")
+    assert "Starting session" not in done.stdout  # which is how nox begins to hold output back
+
+
+@pytest.mark.parametrize("gibibytes, cores, most", [(64, 4, 4), (8, 4, 2), (1, 4, 1)])
+def test_as_many_releases_at_once_as_there_are_cores_and_memory_for(gibibytes, cores, most, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
+    monkeypatch.setattr(os, "sysconf", lambda name: gibibytes * 2**20 if name == "SC_PHYS_PAGES" else 2**10)
+    assert at_once() == most
