@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.engine.planted import CHECKOUT, ID, until, wait
+from tests.engine.planted import CHECKOUT, ID, OTHER, until, wait
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -124,12 +124,18 @@ def test_a_run_that_is_alive_is_not_cleaned_up_by_another(planted):
 def test_sessions_of_nox_beside_each_other(planted, number):
     """nox runs each in a process of its own, which a signal to the first process does not reach by itself."""
     planted.cells(CELLS)
-    shutil.copy(CHECKOUT / "noxfile.py", planted.root)
+    sessions = [name.partition(".")[0] for name in (ID, OTHER)]
+    text = (CHECKOUT / "noxfile.py").read_text().replace("cpu-tf2", sessions[0]).replace("gpu-tf2", sessions[1])
+    (planted.root / "noxfile.py").write_text(text)
     shutil.copytree(CHECKOUT / "matrix", planted.root / "matrix", ignore=shutil.ignore_patterns("__pycache__"))
-    words = [sys.executable, "-m", "nox", "-j", "2", "-s", "cpu-tf2", "gpu-tf2", "--", "--engine", planted.engine]
+    words = [sys.executable, "-m", "nox", "-j", "2", "-s", *sessions, "--", "--engine", planted.engine]
     process = subprocess.Popen(words, cwd=planted.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     records = planted.root / "reports/results.jsonl"
-    until(lambda: records.exists() and records.read_bytes().count(b'"passed"') == 2, seconds=90)
+    try:
+        until(lambda: records.exists() and records.read_bytes().count(b'"passed"') == 2, seconds=90)
+    except AssertionError:
+        process.terminate()
+        raise AssertionError(process.communicate(timeout=30)[0]) from None
     runs = [int(folder.name.rpartition("-")[2]) for folder in planted.root.glob(".carryover/runs/*") if folder.is_dir()]
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
