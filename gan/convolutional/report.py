@@ -110,23 +110,24 @@ def outcomes(found):
 
 
 def agreement(found):
-    """Markdown: the largest difference of any loss from tf.function's, same release, within 10 steps and within all."""
-    lines = ["| release | `training` | " + " | ".join(LABELS[mode] for mode in LINES if mode != "function") + " |"]
-    lines.append("|---" * 5 + "|")
-    for release, runs in found.items():
-        for training in TRAINING:
-            cells = [release, training]
-            for mode in LINES:
-                prefix = "{}/{}/".format(mode, training)
-                pairs = [
-                    np.abs(values - runs["function" + name[len(mode) :]])
-                    for name, values in runs.items()
-                    if name.startswith(prefix) and name.endswith("/losses")
-                ]
-                largest = max(pair[:10].max() for pair in pairs), max(pair.max() for pair in pairs)
-                cells += ["{:.1e}, {:.1e}".format(*largest)] if mode != "function" else []
-            lines.append("| {} |".format(" | ".join(cells)))
+    """Markdown: the largest difference of any loss from tf.function's of the same release, within 10 steps and all."""
+    others = [mode for mode in LINES if mode != "function"]
+    lines = ["| `training` | steps | " + " | ".join(LABELS[mode] for mode in others) + " |"]
+    lines.append("|---" * (2 + len(others)) + "|")
+    for training in TRAINING:
+        apart = {mode: [differences(runs, mode, training) for runs in found.values()] for mode in others}
+        for place, steps in enumerate(("first 10", "all")):
+            cells = [span([both[place] for both in apart[mode]], "{:.1e}") for mode in others]
+            lines.append("| {} | {} | {} |".format(training, steps, " | ".join(cells)))
     return "\n".join(lines)
+
+
+def differences(runs, mode, training):
+    """Of one release: the largest difference from tf.function within 10 steps, and within all."""
+    prefix = "{}/{}/".format(mode, training)
+    names = [name for name in runs if name.startswith(prefix) and name.endswith("/losses")]
+    pairs = [np.abs(runs[name] - runs["function" + name[len(mode) :]]) for name in names]
+    return max(pair[:10].max() for pair in pairs), max(pair.max() for pair in pairs)
 
 
 def main():
@@ -146,7 +147,7 @@ def main():
     path = os.path.join(options.images, "eager-collapse-statistics.png")
     title = "The discriminator's moving variance, TensorFlow {}".format(newest)
     draw(found[newest], "statistics", 1, list(TRAINING), ["scaled", "raw"], title, path)
-    print(outcomes(found), agreement(found), sep="\n\n")
+    print("TensorFlow " + ", ".join(found), outcomes(found), agreement(found), sep="\n\n")
 
 
 if __name__ == "__main__":
