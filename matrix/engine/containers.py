@@ -87,12 +87,13 @@ class Containers(Storage):
     @tenacity.retry(
         stop=tenacity.stop_after_attempt(20),
         wait=tenacity.wait_fixed(0.2),
-        retry=tenacity.retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and "image not known" in str(e)),
+        retry=tenacity.retry_if_exception(lambda e: isinstance(e, EngineUnavailable) and " not known" in str(e)),
         reraise=True,
     )
     def images(self) -> dict[str, str]:
         """The id of every tagged image on this host, in one look-up."""
-        # podman looks at one image after the other, and gives up when a build beside it has removed one meanwhile.
+        # podman looks at one image after the other, and gives up when a build beside it has removed one meanwhile:
+        # "image not known", "layer not known".
         lines = self._ask("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
         found = dict(line.split(" ", 1) for line in lines if " " in line)
         return {_full_name(name): digest for name, digest in found.items()}
@@ -224,13 +225,17 @@ class Containers(Storage):
             yield base.reference
             return
         name = f"building-{os.getpid()}-{time.time_ns()}"
-        self._ask("tag", base.reference, f"localhost/carryover/{name}")
+        # podman reads all names of an image, adds one and writes them back: of two at once one is lost.
+        names = user_cache() / "podman-names.lock"
+        with exclusive(names):
+            self._ask("tag", base.reference, f"localhost/carryover/{name}")
         try:
             yield f"localhost/carryover/{name}"
         finally:
             with undisturbed():
                 self._try("rm", "--force", "--ignore", f"{name}-working-container")
-                self._try("rmi", f"localhost/carryover/{name}")
+                with exclusive(names):
+                    self._try("rmi", f"localhost/carryover/{name}")
 
     def import_image(self, reference: str, tar: Path, label: str) -> None:
         """Make the image `reference` of a root file system. Raises BaseImageUnavailable."""

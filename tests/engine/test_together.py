@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from matrix import images
 from matrix.engine.containers import Containers
+from matrix.images import Base
 from matrix.project import Project
-from tests.engine.planted import CHECKOUT, ID, OTHER, wait
+from tests.engine.planted import CHECKOUT, ID, OTHER, PYTHON, wait
 
 CELLS = "".join(f"def test_{number}(): pass\n" for number in range(40))
 
@@ -38,6 +42,27 @@ def test_images_are_listed_while_others_are_built_and_removed(working, tmp_path)
             listed += 1
     assert builds.returncode == 0
     assert listed > 40
+
+
+def test_no_build_loses_the_name_of_its_base_to_another(working):
+    """podman reads the names of an image, adds one and writes all: of two that do so at once one name is lost."""
+    engine = Containers(Project(CHECKOUT), working("podman"))
+    reference = images.stand_in_base(PYTHON)
+    if reference not in engine.images():
+        reference = images.official_base(PYTHON)
+    base = Base(reference, engine.images()[reference], "")
+
+    def build(number):
+        lost = 0
+        for _ in range(10):
+            with engine._own_name(base) as name:
+                found = subprocess.run(["podman", "image", "exists", name], check=False)
+                lost += found.returncode
+        return lost
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(build, range(4))) == 0
+    assert not [name for name in engine.images() if f"building-{os.getpid()}-" in name]
 
 
 def test_artifacts_are_whole_while_others_write_them(planted):
