@@ -43,7 +43,9 @@ def succeed(forks, *arguments, **planted):
     status, output = forks.run(command(*arguments), **planted)
     if status == UNSUPPORTED:
         pytest.skip("unsupported: " + output.splitlines()[-1].partition("python -m gan: ")[2])
-    assert status == 0, "exit status {}: {}".format(status, output[-2000:])
+    # The first line of this becomes the cell's reason, and the last of a traceback says what was wrong.
+    said = output.strip().rpartition("\n")[2]
+    assert status == 0, "exit status {}: {}\n{}".format(status, said, output[-2000:])
     return output
 
 
