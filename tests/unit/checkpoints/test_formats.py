@@ -337,3 +337,10 @@ def test_a_library_that_crashes_takes_only_a_process_of_its_own_with_it(tmp_path
     monkeypatch.setattr(hdf5, "_PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(CheckpointError, match="crashes the HDF5 library"):
         open_checkpoint(data("keras_1.15.h5"))
+
+
+def test_a_folder_of_the_same_name_beside_a_graph_is_no_checkpoint(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model.meta").write_bytes(b"\x0a\x02\x08\x01")
+    with pytest.raises(CheckpointError, match=r"model\.meta: the graph of a checkpoint, without its variables"):
+        open_checkpoint(tmp_path / "model.meta")
