@@ -36,8 +36,30 @@ def _trace(mode, initial, settings):
         for batches in training_batches(settings):
             losses.append(gan.step(*batches))
             weights.append(gan.weights())
+        _check_device(gan, batches, settings.device)
     arrays = {name: np.array([step[name] for step in weights]) for name in weights[0]}
     return dict(arrays, losses=np.array(losses))
+
+
+def _check_device(gan, batches, wanted):
+    """Raise RuntimeError if it was computed elsewhere: TensorFlow moves to the CPU what a device cannot do."""
+    devices = _devices(gan, *batches)
+    elsewhere = sorted(device for device in devices if "/device:{}:0".format(wanted).upper() not in device.upper())
+    if wanted != "any" and (elsewhere or not devices):
+        raise RuntimeError("computed on {}, not on the {}".format(", ".join(elsewhere) or "no device", wanted))
+
+
+def _devices(gan, real, z, _):
+    """Where the weights are multiplied: in a session as its run says, eagerly where they are."""
+    import tensorflow.compat.v1 as tf
+
+    from gan.keras_models import inner
+
+    if not hasattr(gan, "session"):
+        return {variable.device for variable in inner(gan.variables.values())}
+    metadata, options = tf.RunMetadata(), tf.RunOptions(output_partition_graphs=True)
+    gan.session.run(gan.g_loss, {gan.x: real, gan.z: z}, options=options, run_metadata=metadata)
+    return {node.device for graph in metadata.partition_graphs for node in graph.node if "MatMul" in node.op}
 
 
 def _in_a_process(mode, initial, settings):

@@ -136,6 +136,10 @@ def _container_engine(project: Project, name: str) -> Iterable[Finding]:
         yield Finding(f"{name} bases", LACKING, found, remedy)
     else:
         yield Finding(f"{name} bases", GOOD, ", ".join(kinds))
+    image = next((base.reference for base in bases.values() if base), None)
+    if image and gpus():  # a driver on the host is not enough
+        refused = engine.refuses_gpu(image)
+        yield Finding(f"{name} GPU", LACKING if refused else GOOD, *_split(refused or "a container gets it"))
     rows = [row for row in project.environments.values() if row.device == "cpu" and _has_lock(project, row)]
     built = sum(engine.up_to_date(row, here) is not None for row in rows)
     remedy = "" if built == len(rows) else f"nox -s images -- --engine {name} (else each at its first run)"

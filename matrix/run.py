@@ -21,6 +21,7 @@ import msgspec
 
 from matrix import artifacts
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
+from matrix.engine.containers import did_not_start
 from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
@@ -31,7 +32,7 @@ from matrix.tools import exclusive, host, undisturbed
 
 _PYTEST_STATUSES = range(6)
 _PYTEST_USAGE = 4
-_ENGINE_FAILED = 125  # docker's and podman's own status for a container that did not start
+_DID_NOT_START = (125, 126, 127)  # docker's and podman's own, for a container or what is to run in it
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
 
@@ -226,10 +227,9 @@ def _raise_for(run: Run, status: int) -> None:
     """Statuses that say that no cell is to blame."""
     if (status == _PYTEST_USAGE and not run.selected) or (status == 0 and run.selected is None):
         raise NothingSelected(f"pytest ran nothing with its arguments: {_last_words(run.log)}; log: {run.shown_log}")
-    if status == _ENGINE_FAILED and run.engine.isolation == "container" and run.current is None:
-        words = _last_words(run.log)
-        hint = " (apt-get install catatonit)" if "container-init" in words else ""
-        raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}{hint}; log: {run.shown_log}")
+    if status in _DID_NOT_START and run.engine.isolation == "container" and run.current is None:
+        words = did_not_start(run.log.read_text(errors="replace"))
+        raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}; log: {run.shown_log}")
     if status == _RECORDER_NO_SPACE:
         raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -40,6 +41,13 @@ from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.project import Project
 from matrix.tools import exclusive, undisturbed, user_cache
+
+_TOOLKIT = "NVIDIA's container toolkit gives containers the GPU: install nvidia-container-toolkit"
+_REMEDIES = {
+    "container-init": "apt-get install catatonit",
+    "could not select device driver": f"{_TOOLKIT} and restart docker, or use --engine venv",
+    "nvidia.com/gpu": f"{_TOOLKIT}, `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or use --engine venv",
+}
 
 
 class Containers(Storage):
@@ -316,9 +324,17 @@ class Containers(Storage):
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
         options += self._podman_options()
         if prepared.environment.device == "gpu" and gpu_here():
-            options += ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
+            options.append(self._gpu_option())
         # podman's monitor leaves a file called oom where it stands, when memory runs out: not in the checkout.
         return Command([self.command, "run", *options, *more, prepared.image_id, *words], run)
+
+    def _gpu_option(self) -> str:
+        return "--gpus=all" if self.name == "docker" else "--device=nvidia.com/gpu=all"
+
+    def refuses_gpu(self, image: str) -> str:
+        """Why a container of `image` does not get this host's GPUs, with what helps; empty if it does."""
+        done = self.run_in(image, "true", options=[self._gpu_option()])
+        return did_not_start(done.stderr) if done.returncode else ""
 
     def _podman_options(self) -> list[str]:
         """Limits that this process may set: podman's own are higher than some hosts allow, and nothing would start."""
@@ -330,9 +346,9 @@ class Containers(Storage):
         user = ["--userns=keep-id"] if os.getuid() else []
         return [f"--ulimit={name}={value}:{value}" for name, value in few.items()] + user
 
-    def run_in(self, image: str, *command: str) -> subprocess.CompletedProcess[str]:
+    def run_in(self, image: str, *command: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a short command in a fresh container of `image`, without network, and wait for it."""
-        options = ["--rm", "--network=none", *self._podman_options()]
+        options = ["--rm", "--network=none", *self._podman_options(), *options]
         return subprocess.run(
             [self.command, "run", *options, image, *command], capture_output=True, text=True, check=False
         )
@@ -349,6 +365,17 @@ class Containers(Storage):
                 return
             if attempt < 2:
                 time.sleep(0.3)
+
+
+def did_not_start(said: str) -> str:
+    """Why a container did not start, of what docker or podman said, with what helps where that is known."""
+    advice = re.compile(r"\s*(See|Run) '.* --help'")  # docker's last line, whatever the matter is
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not advice.match(line)]
+    words = (lines or ["it said nothing"])[-1][:300]
+    for sign, remedy in _REMEDIES.items():
+        if sign in words:
+            return f"{words}; {remedy}"
+    return words
 
 
 def _first(candidates: Sequence[tuple[str, str]], here: dict[str, str]) -> Base | None:

@@ -27,6 +27,11 @@ ENVIRON = {
     "PYTHONHASHSEED": "0",
     "PYTHONUNBUFFERED": "1",
     "TF_CPP_MIN_LOG_LEVEL": "1",
+    # TensorFlow takes all memory of a GPU at once: nothing is left for the processes that cells start, nor for another
+    # release beside this one.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    # TensorFloat-32 keeps 10 bits of 23, and is used unasked where a GPU has it: no bound of a cell is made for it.
+    "NVIDIA_TF32_OVERRIDE": "0",
 }
 
 

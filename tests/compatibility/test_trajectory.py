@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import checkpoints
 from gan import subject
@@ -131,16 +132,21 @@ def test_onednn_switched_follows(artifact, environment, record_property):
 
 
 @pytest.mark.consumes("tf1-trajectory")
+def test_a_device_that_was_asked_for_and_not_used_is_found_out(artifact, monkeypatch):
+    """Else a GPU that TensorFlow passes by would follow to the last bit."""
+    monkeypatch.setattr("gan.modes.unsupported", lambda *asked: None)
+    monkeypatch.setattr("gan.settings.Settings.placement", "/CPU:0")
+    settings = dataclasses.replace(subject.TRAJECTORY, device="gpu", steps=1)
+    for mode in ["keras_static_graph"] + ["function"] * tf.executing_eagerly():
+        with pytest.raises(RuntimeError, match=r"computed on .*CPU:0, not on the gpu"):
+            trace(mode, os.path.join(artifact, "model.ckpt"), settings)
+
+
+@pytest.mark.consumes("tf1-trajectory")
 @pytest.mark.parametrize("mode", ["keras_static_graph", "function"])
 def test_gpu_follows(artifact, mode, record_property):
     """In float32 as it is: TensorFloat-32, which TensorFlow uses on a GPU that has it, keeps 10 bits of 23."""
-    import tensorflow as tf
-
-    precision = getattr(tf.config.experimental, "enable_tensor_float_32_execution", lambda enabled: None)
-    precision(False)
-    try:
-        losses, weights = follow(mode, artifact, record_property, device="gpu")
-    finally:
-        precision(True)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0", "what runs a cell switches it off"
+    losses, weights = follow(mode, artifact, record_property, device="gpu")
     assert weights <= subject.TRAJECTORY_WEIGHTS
     assert losses <= subject.TRAJECTORY_LOSSES
