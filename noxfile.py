@@ -322,9 +322,9 @@ def lint(session):
 
 
 @nox.session(python=PYTHON, reuse_venv=True)
-@nox.parametrize("what", [nox.param(name, id=name) for name in ("images", "overhead", "reading", "page")])
+@nox.parametrize("what", [nox.param(name, id=name) for name in ("images", "overhead", "reading", "steps", "page")])
 def bench(session, what):
-    """What the host's side costs beside a bare `docker run`, reading and converting beside TensorFlow; and the page."""
+    """What the host's side costs beside a bare `docker run`, reading beside TensorFlow, training; and the page."""
     session.install(*HOST, "numpy", "crc32c", *(["playwright"] if what == "page" else []))
     session.run("python", "-m", f"tests.bench.{what}", *session.posargs)
 

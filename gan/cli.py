@@ -16,6 +16,7 @@ exit status: 0 trained, 2 wrong usage or setting, 3 no checkpoint or a bad one, 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import time
@@ -23,7 +24,7 @@ import warnings
 
 import checkpoints
 from gan.data import REAL_DEVIATION, REAL_MEAN
-from gan.history import NoRun
+from gan.history import NAME, NoRun
 from gan.modes import MODES, Unsupported, begin, check
 from gan.settings import add_options, choose_onednn, from_options
 from gan.train import Diverged, train
@@ -36,6 +37,9 @@ _STATUSES = (
     (Diverged, 7),
     (OSError, 8),
 )
+
+#: TensorFlow's own errors when it writes are none of Python's, but have the system's words.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
 
 
 def _parser():
@@ -66,10 +70,20 @@ def main(arguments=None):
     try:
         _run(options, settings)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command with --resume goes on", 130)
+        return _fail("stopped" + _how_to_go_on(options), 130)
     except tuple(kind for kind, _ in _STATUSES) as error:
         return _fail(str(error), next(status for kind, status in _STATUSES if isinstance(error, kind)))
+    except Exception as error:
+        if not any(os.strerror(number) in str(error) for number in _DISK):
+            raise
+        return _fail("{} cannot be written: {}".format(options.out, str(error).splitlines()[0]), 8)
     return 0
+
+
+def _how_to_go_on(options):
+    if not os.path.exists(os.path.join(options.out, NAME)):
+        return ""
+    return "; the same command with --resume {}goes on".format("in place of --checkpoint " * bool(options.checkpoint))
 
 
 def _fail(text, status):

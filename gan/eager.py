@@ -48,6 +48,8 @@ class EagerGAN:
             d_optimizer=self.d_optimizer,
             g_optimizer=self.g_optimizer,
         )
+        if settings.optimizer == "tf1":  # whose slots are kept only with the tf.Variables that they belong to
+            self.checkpoint.trained = inner(self.variables.values())
 
     def __enter__(self):
         self._context = contextlib.ExitStack()

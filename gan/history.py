@@ -84,9 +84,11 @@ def read(folder):
 
 def check_same(folder, head, mode, settings):
     """Raise NoRun, which names all that differs, unless the run with this `head` can go on with these settings."""
-    before = dict(head["settings"], mode=head["mode"])
-    now = dict(dataclasses.asdict(settings), mode=mode)
-    fields = ["mode"] + [field.name for field in dataclasses.fields(Settings) if field.name not in _FREE]
+    import tensorflow as tf
+
+    before = dict(head["settings"], mode=head["mode"], TensorFlow=_release(head["tensorflow"]))
+    now = dict(dataclasses.asdict(settings), mode=mode, TensorFlow=_release(tf.__version__))
+    fields = ["TensorFlow", "mode"] + [field.name for field in dataclasses.fields(Settings) if field.name not in _FREE]
     other = [
         "{} {!r}, not {!r}".format(name, before.get(name), now[name])
         for name in fields
@@ -94,6 +96,10 @@ def check_same(folder, head, mode, settings):
     ]
     if other:
         raise NoRun("{} holds a run with {}".format(folder, "; ".join(other)))
+
+
+def _release(version):
+    return ".".join(version.split(".")[:2])
 
 
 class History:
@@ -111,7 +117,7 @@ class History:
     def add(self, row):
         """Append a row, at once."""
         self.rows.append(row)
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(json.dumps(row, allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self):

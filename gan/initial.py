@@ -7,9 +7,11 @@ from gan.rules import RULES
 
 
 def check_fit(prefix, variables):
-    """Raise checkpoints.MappingError, which names all that does not fit, unless `prefix` holds all `variables`."""
-    with checkpoints.open_checkpoint(prefix) as source:
-        checkpoints.make_plan(source, variables, RULES)
+    """Raise checkpoints.MappingError, which names all that does not fit, unless `prefix` holds all `variables`.
+
+    Raises checkpoints.CheckpointError for a file that cannot be read, before TensorFlow tries to.
+    """
+    initial_values(prefix, variables)
 
 
 def initial_values(prefix, variables):

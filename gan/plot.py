@@ -81,6 +81,16 @@ def _draw_over_time(figure, axes, rows, head):
     axes.set(title="generated over time (dotted: real mean ± deviation)", xlabel="step", ylabel="sample")
 
 
+def names(folders):
+    """A name for each of `folders`: its own, or with those above it where two have the same."""
+    paths = [os.path.abspath(folder) for folder in folders]
+    own = [os.path.basename(path) for path in paths]
+    if len(set(own)) == len(set(paths)):
+        return own
+    common = os.path.commonpath(paths)
+    return [os.path.relpath(path, common).replace(os.sep, "-") for path in paths]
+
+
 def main(arguments=None):
     """The command; its exit status: 0, 5 without matplotlib, 6 if a RUN is none."""
     parser = argparse.ArgumentParser("python -m gan.plot", description=__doc__.splitlines()[0])
@@ -91,9 +101,9 @@ def main(arguments=None):
         print("python -m gan.plot: matplotlib is not here: pip install matplotlib, or nox -s plots", file=sys.stderr)
         return 5
     os.makedirs(options.out, exist_ok=True)
-    for run in options.runs:
-        folder = os.path.abspath(os.path.dirname(run) if os.path.basename(run) == history.NAME else run)
-        path = os.path.join(options.out, os.path.basename(folder) + ".svg")
+    folders = [os.path.dirname(run) if os.path.basename(run) == history.NAME else run for run in options.runs]
+    for folder, name in zip(folders, names(folders)):
+        path = os.path.join(options.out, name + ".svg")
         try:
             draw(folder, path)
         except history.NoRun as error:

@@ -36,30 +36,37 @@ def _trace(mode, initial, settings):
         for batches in training_batches(settings):
             losses.append(gan.step(*batches))
             weights.append(gan.weights())
-        _check_device(gan, batches, settings.device)
+        _check_switches(gan, batches, settings)
     arrays = {name: np.array([step[name] for step in weights]) for name in weights[0]}
     return dict(arrays, losses=np.array(losses))
 
 
-def _check_device(gan, batches, wanted):
-    """Raise RuntimeError if it was computed elsewhere: TensorFlow moves to the CPU what a device cannot do."""
-    devices = _devices(gan, *batches)
-    elsewhere = sorted(device for device in devices if "/device:{}:0".format(wanted).upper() not in device.upper())
-    if wanted != "any" and (elsewhere or not devices):
-        raise RuntimeError("computed on {}, not on the {}".format(", ".join(elsewhere) or "no device", wanted))
+def _check_switches(gan, batches, settings):
+    """Raise RuntimeError if it was computed otherwise than asked for.
+
+    TensorFlow says nothing when it moves to the CPU what a device cannot do, nor when it has other kernels.
+    """
+    products, wanted = _products(gan, *batches), "DEVICE:{}:0".format(settings.device.upper())
+    elsewhere = {device for _, device in products if wanted not in device.upper()}
+    if settings.device != "any" and (elsewhere or not products):
+        raise RuntimeError("computed on {}, not on the {}".format(", ".join(sorted(elsewhere)), settings.device))
+    onednn = any(op.startswith("_Mkl") for op, _ in products)
+    if hasattr(gan, "session") and settings.onednn == ("off" if onednn else "on"):
+        raise RuntimeError("oneDNN was to be {}: {}".format(settings.onednn, sorted({op for op, _ in products})))
 
 
-def _devices(gan, real, z, _):
-    """Where the weights are multiplied: in a session as its run says, eagerly where they are."""
+def _products(gan, real, z, _):
+    """Where the weights are multiplied, as (op, device): in a session as its run says, eagerly where they are."""
     import tensorflow.compat.v1 as tf
 
     from gan.keras_models import inner
 
     if not hasattr(gan, "session"):
-        return {variable.device for variable in inner(gan.variables.values())}
+        return [("", variable.device) for variable in inner(gan.variables.values())]
     metadata, options = tf.RunMetadata(), tf.RunOptions(output_partition_graphs=True)
     gan.session.run(gan.g_loss, {gan.x: real, gan.z: z}, options=options, run_metadata=metadata)
-    return {node.device for graph in metadata.partition_graphs for node in graph.node if "MatMul" in node.op}
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    return [(node.op, node.device) for node in nodes if "MatMul" in node.op]
 
 
 def _in_a_process(mode, initial, settings):

@@ -110,6 +110,8 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[11])
     parser.add_argument("--steps", type=int, default=Settings.steps)
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error("--steps must be at least 1, not {}".format(options.steps))
     if options.mode in ("eager", "function"):
         import tensorflow as tf
 

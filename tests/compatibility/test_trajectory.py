@@ -11,7 +11,8 @@ import tensorflow as tf
 
 import checkpoints
 from gan import subject
-from gan.modes import MODES, unsupported
+from gan.data import training_batches
+from gan.modes import MODES, make, unsupported
 from gan.trace import first_difference, largest_difference, trace
 
 TRACE = "trace.npz"
@@ -94,7 +95,8 @@ def test_both_updates_at_once_do_not_follow_and_are_the_same_in_every_mode(artif
     And no race: where variables are references, all gradients are there before anything is updated.
     """
     reference = load(artifact)
-    modes = [mode for mode in ("static_graph", "keras_static_graph", "function") if not unsupported(mode)]
+    ways = ("static_graph", "monitored_session", "keras_static_graph", "eager", "function")
+    modes = [mode for mode in ways if not unsupported(mode)]
     traces = {mode: train(mode, artifact, together=True) for mode in modes}
     away = largest_difference(traces[modes[0]], reference)
     apart = max(largest_difference(traces[mode], traces[modes[0]]) for mode in modes)
@@ -108,7 +110,9 @@ def test_both_updates_at_once_do_not_follow_and_are_the_same_in_every_mode(artif
 @pytest.mark.consumes("tf1-trajectory")
 def test_keras_legacy_optimizer_follows(artifact, record_property):
     """Keras 2.11 to 2.15 has two Adams: the one that the other cells use, and the one from before."""
-    losses, weights = follow("function", artifact, record_property, optimizer="keras_legacy")
+    here = train("function", artifact, optimizer="keras_legacy")
+    assert first_difference(here, train("function", artifact)) is not None, "the same Adam twice"
+    losses, weights = compare(here, load(artifact), record_property)
     assert weights <= subject.TRAJECTORY_WEIGHTS
     assert losses <= subject.TRAJECTORY_LOSSES
 
@@ -116,8 +120,17 @@ def test_keras_legacy_optimizer_follows(artifact, record_property):
 @pytest.mark.consumes("tf1-trajectory")
 def test_xla_follows(artifact, record_property):
     losses, weights = follow("function", artifact, record_property, xla=True)
+    assert is_compiled(xla=True) and not is_compiled(xla=False)
     assert weights <= subject.TRAJECTORY_WEIGHTS
     assert losses <= subject.TRAJECTORY_LOSSES
+
+
+def is_compiled(xla):
+    """Whether the step is marked for XLA, which may well compute the same bits."""
+    settings = dataclasses.replace(subject.TRAJECTORY, xla=xla)
+    with make("function", settings) as gan:
+        traced = gan._compiled.get_concrete_function(*map(tf.constant, next(iter(training_batches(settings)))))
+        return traced.function_def.attr["_XlaMustCompile"].b
 
 
 @pytest.mark.consumes("tf1-trajectory")
@@ -147,6 +160,7 @@ def test_a_device_that_was_asked_for_and_not_used_is_found_out(artifact, monkeyp
 def test_gpu_follows(artifact, mode, record_property):
     """In float32 as it is: TensorFloat-32, which TensorFlow uses on a GPU that has it, keeps 10 bits of 23."""
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0", "what runs a cell switches it off"
+    assert tf.config.experimental.list_physical_devices("GPU"), "nvidia-smi shows a GPU, and TensorFlow finds none"
     losses, weights = follow(mode, artifact, record_property, device="gpu")
     assert weights <= subject.TRAJECTORY_WEIGHTS
     assert losses <= subject.TRAJECTORY_LOSSES

@@ -12,6 +12,7 @@ import ctypes
 import glob
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -36,7 +37,7 @@ OPS = {
     "Conv2D": (
         lambda tf, x, y: tf.nn.conv2d(x, y, strides=[1, 1, 1, 1], padding="SAME"),
         (random(4, 16, 16, 8), random(3, 3, 8, 16)),
-        5e-6,
+        5e-5,  # cuDNN may take Winograd's algorithm, which has more to round
     ),
     "Sum": (lambda tf, x: tf.reduce_sum(x, axis=0), (random(4096, 8),), 5e-6),
     "Softmax": (lambda tf, x: tf.nn.softmax(x), (random(64, 100),), 1e-6),
@@ -100,7 +101,7 @@ def tf1():
                     mine = [(where, node) for where, node in stats if node.node_name == output.op.name]
                     devices[name] = sorted({where for where, _ in mine})
                     for _, node in mine:
-                        taken += sum(m.total_bytes for m in node.memory if "gpu" in m.allocator_name.lower())
+                        taken += sum(m.total_bytes for m in node.memory if re.match(r"(?i)gpu_\d", m.allocator_name))
     return {"ops": compare(results), "devices": devices, "bytes": taken}
 
 

@@ -42,6 +42,7 @@ class Forks:
 
         `death` is (step, "SIGKILL"): it is killed when that step is done, before its checkpoint if one is due; or
         (step, "SIGXFSZ"): the kernel kills it in the middle of the next file that grows beyond FILE_SIZE after it; or
+        (step, "EFBIG"): a file cannot grow beyond FILE_SIZE after it, which is an error and no signal; or
         (step, "SIGINT"): Ctrl-C in that step, in a session when the discriminator is updated and the generator is not.
         """
         self._process.stdin.write(json.dumps({"arguments": list(map(str, arguments)), "death": death}) + "\n")
@@ -67,8 +68,9 @@ def _plant(mode, death):
 
     def step(gan, *batches):
         current = gan.steps_done + 1
-        if current == step_of_death and signal_name == "SIGXFSZ":
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+        if current == step_of_death and signal_name in ("SIGXFSZ", "EFBIG"):
+            if signal_name == "SIGXFSZ":
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
         if current == step_of_death and signal_name == "SIGINT":
