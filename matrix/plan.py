@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,7 +22,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_: tuple[str, ...] = msgspec.field(name="in")
     each: tuple[str, ...] = ()
     consumes: str | None = None
-    needs: str | None = None
+    needs: Literal["gpu"] | None = None
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -52,6 +52,7 @@ def test_what_a_cell_needs_is_known():
     [
         ('[[cells]]\ntest = "a.py::test"\n', "in"),
         ('[[cells]]\ntest = "a.py::test"\nin = []\nneed = "gpu"\n', "need"),
+        ('[[cells]]\ntest = "a.py::test"\nin = []\nneeds = "gpus"\n', "gpus"),
         ("[[cells]\n", "cells.toml"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.environments import load_environments
 from matrix.plan import load_checks
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -97,10 +98,8 @@ def consumed(path):
     return found
 
 
-def modules():
-    return [
-        path for folder in ("environment", "compatibility") for path in (CHECKOUT / "tests" / folder).glob("test_*.py")
-    ]
+def modules(folders=("environment", "compatibility")):
+    return [path for folder in folders for path in (CHECKOUT / "tests" / folder).glob("test_*.py")]
 
 
 def test_every_cell_is_declared_and_every_declared_cell_is_there():
@@ -116,3 +115,48 @@ def test_what_a_cell_consumes_is_the_same_in_both_places():
     }
     declared = {check.test: check.consumes for check in load_checks(CHECKOUT / "tests/cells.toml") if check.consumes}
     assert declared == marked
+
+
+@pytest.mark.parametrize("name", ["cells.toml", "experiment.toml"])
+def test_a_cell_is_of_environments_that_there_are(name):
+    """A tag that no environment has takes its cell out of every plan, and nothing is red."""
+    rows = load_environments(CHECKOUT / "environments.toml").values()
+    checks = load_checks(CHECKOUT / "tests" / name)
+    assert {tag for check in checks for tag in check.in_} <= {tag for row in rows for tag in row.tags}
+    assert not [check.test for check in checks if not any(set(check.in_) <= set(row.tags) for row in rows)]
+
+
+def constant(path, name):
+    """The literal that `name` stands for in `path`: assigned there, or where it is imported from."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return constant(CHECKOUT / f"{node.module.replace('.', '/')}.py", name)
+    raise AssertionError(f"{path} has no {name}")
+
+
+def parametrized(path):
+    """{test: the values of its `parametrize` mark, sorted}: a list, or `sorted` or `list` of a constant."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        for mark in getattr(node, "decorator_list", ()):
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.parametrize":
+                values = mark.args[1].args[0] if isinstance(mark.args[1], ast.Call) else mark.args[1]
+                known = constant(path, values.id) if isinstance(values, ast.Name) else ast.literal_eval(values)
+                assert node.name not in found, "cells.toml has one parameter for each cell"
+                found[node.name] = sorted(known)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name, folders", [("cells.toml", ("environment", "compatibility")), ("experiment.toml", ("experiment",))]
+)
+def test_a_cell_is_declared_for_each_value_of_its_parameter(name, folders):
+    marked = {
+        f"{path.relative_to(CHECKOUT)}::{test}": values
+        for path in modules(folders)
+        for test, values in parametrized(path).items()
+    }
+    checks = load_checks(CHECKOUT / "tests" / name)
+    assert {check.test: sorted(check.each) for check in checks if check.each} == marked != {}
