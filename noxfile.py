@@ -80,6 +80,9 @@ _status = 0
 _ABOVE = str(os.getppid()) if os.environ.get("CARRYOVER_NOX") == str(os.getppid()) else ""
 _STATUSES = ROOT / ".carryover" / f"nox-{_ABOVE or os.getpid()}.statuses"
 os.environ["CARRYOVER_NOX"] = str(os.getpid())
+if not _ABOVE:
+    with contextlib.suppress(OSError):  # a nox that was killed outright left it, and processes' numbers come again
+        _STATUSES.unlink()
 
 
 def _end_those_beside_each_other(number, frame):
@@ -95,7 +98,7 @@ if not _ABOVE:
 
 @atexit.register
 def _exit_with_the_class_of_the_error():
-    """nox ends with 1 whatever failed; the exit statuses that README lists are worth keeping."""
+    """nox ends with 1 whatever failed; the exit statuses of docs/reference.md are worth keeping."""
     status = _status
     if not _ABOVE:
         with contextlib.suppress(FileNotFoundError):

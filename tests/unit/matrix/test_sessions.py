@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_a_status_of_its_own_reaches_who_called_nox():
     done = nox("-s", "cpu-tf2(2.21)", "--", "--engine", "rocket")
     assert done.returncode == 4, done.stderr
     assert "there is no engine 'rocket'" in done.stderr
+
+
+def test_what_a_killed_nox_of_the_same_number_left_is_not_the_status():
+    statuses = CHECKOUT / ".carryover"
+    statuses.mkdir(exist_ok=True)
+    command = f'echo 6 > "$0/nox-$$.statuses"; exec {shlex.quote(sys.executable)} -m nox -l'
+    done = subprocess.run(["sh", "-c", command, statuses], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(statuses.glob("nox-*"))
 
 
 def test_the_reduced_matrix_has_a_row_of_each_kind_and_goes_back():
