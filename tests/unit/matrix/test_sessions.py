@@ -50,6 +50,19 @@ def test_every_session_is_in_the_tables_of_commands_and_nothing_else_is(listed):
     assert named == {name.partition("(")[0] for name in listed}
 
 
+def test_every_session_that_is_named_anywhere_is_one(listed):
+    """A command that is told to be typed, in documents, messages and comments, and with a parameter too."""
+    paths = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("*.py"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("*/README.md")]
+    paths += [
+        path for folder in ("matrix", "tests", "checkpoints", "gan") for path in (CHECKOUT / folder).rglob("*.py")
+    ]
+    command = re.compile(r"""nox -s\s+["']?([a-z][\w-]*(?:\([^(){}\s]*\))?)(?![\w({\\-])""")
+    named = {name: path.name for path in paths for name in command.findall(path.read_text())}
+    assert {"cpu-tf2", "cpu-tf2(2.21)", "bench(images)", "image-report"} <= set(named)
+    there = {*listed, *(name.partition("(")[0] for name in listed)}
+    assert {name: path for name, path in named.items() if name not in there} == {}
+
+
 @pytest.mark.parametrize("tag", ["tf1", "tf2", "cpu", "gpu", "keras2", "keras3", "legacy"])
 def test_a_tag_selects_the_rows_that_have_it(tag):
     done = nox("-l", "--json", "-t", tag)
