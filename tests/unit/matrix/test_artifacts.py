@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +57,7 @@ def test_what_is_published_is_verified_and_says_who_wrote_it(project):
     [
         (lambda folder: (folder / "model.index").write_text("j"), r"model\.index has SHA-256 .*, its manifest says"),
         (lambda folder: (folder / "model.index").write_text("ii"), r"model\.index has SHA-256"),
-        (lambda folder: (folder / "data/part").unlink(), r"data/part is missing"),
+        (lambda folder: (folder / "data/part").unlink(), r"data/part is missing: make"),
         (lambda folder: (folder / "more").write_text(""), r"more is not in its manifest"),
         (lambda folder: (folder / artifacts.MANIFEST).write_text("{}"), r"manifest\.json cannot be read"),
         (lambda folder: (folder / artifacts.MANIFEST).unlink(), r"manifest\.json cannot be read"),
@@ -75,6 +77,39 @@ def test_publishing_again_replaces_every_file(project):
     folder = publish(project, {"new": "2", "both": "2"})
     assert texts(folder) == {"new": "2", "both": "2"}
     assert [path.name for path in folder.parent.iterdir()] == ["cpu-tf1.15"]
+
+
+def half_of_it(folder, destination):
+    """What copytree does on a full disk."""
+    destination.mkdir(parents=True)
+    (destination / "both").write_text("ha")
+    raise shutil.Error([(str(folder), str(destination), f"[Errno 28] {os.strerror(errno.ENOSPC)}: 'both'")])
+
+
+def test_a_full_disk_leaves_the_old_artifact_and_no_half_of_the_new_one(project, monkeypatch):
+    folder = publish(project, {"both": "1"})
+    monkeypatch.setattr(artifacts.shutil, "copytree", half_of_it)
+    with pytest.raises(OSError) as error:
+        publish(project, {"both": "2"})
+    assert error.value.errno == errno.ENOSPC
+    assert texts(folder) == {"both": "1"}
+    assert [path.name for path in folder.parent.iterdir()] == ["cpu-tf1.15"]
+
+
+def test_a_copy_that_fails_otherwise_is_not_called_a_full_disk(project, monkeypatch):
+    def denied(folder, destination):
+        raise shutil.Error([(str(folder), str(destination), f"[Errno 13] {os.strerror(errno.EACCES)}")])
+
+    monkeypatch.setattr(artifacts.shutil, "copytree", denied)
+    with pytest.raises(shutil.Error, match="Permission denied"):
+        publish(project, {"file": "1"})
+
+
+def test_the_ids_that_are_there_are_told_by_kind(project):
+    publish(project, {"file": "1"})
+    publish(project, {"file": "1"}, "cpu-tf2.21")
+    artifacts.publish(project, write(project.root / "made", {"file": "1"}), MANIFEST, project.committed / "saved")
+    assert artifacts.ids(project) == {"saved": ["committed", "cpu-tf1.15", "cpu-tf2.21"]}
 
 
 def test_a_snapshot_holds_what_is_there_by_kind_and_stays_as_it_was(project):

@@ -67,6 +67,24 @@ def test_builds_that_do_not_fit_beside_each_other_take_turns(tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "builds").iterdir()] == ["lock"]
 
 
+def test_what_fits_to_the_last_byte_is_made_and_one_byte_more_is_not(tmp_path, monkeypatch):
+    def room(name, need):
+        return disk.room(need, name, tmp_path, tmp_path / "builds", pytest.fail)
+
+    spare = disk._SPARE
+    monkeypatch.setattr(disk, "free", lambda folder: 8 * GB + spare)
+    with room("alone", 8 * GB):
+        pass
+    with room("first", 6 * GB), room("second", 2 * GB):
+        pass
+    with pytest.raises(DiskFull, match="alone needs about"), room("alone", 8 * GB + 1):
+        pass
+    with pytest.raises(pytest.fail.Exception, match="waiting for them"), room("first", 6 * GB):
+        with room("second", 2 * GB + 1):
+            pass
+    assert [path.name for path in (tmp_path / "builds").iterdir()] == ["lock"]
+
+
 def test_the_claim_of_a_build_that_was_killed_counts_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "free", lambda folder: 10 * GB)
     (tmp_path / "killed-1").write_text(str(9 * GB))

@@ -71,6 +71,18 @@ def test_cells_are_those_of_the_files_that_there_are():
     assert len({(cell.environment, cell.cell) for cell in reading}) == len(reading)
 
 
+def test_only_the_ways_and_kinds_that_are_selected_are_read():
+    written = {"keras-h5": {"cpu-tf2.15"}, "weights-h5": {"cpu-tf2.15"}}
+
+    def read(*words):
+        return [(cell.kind, cell.way) for cell in reading_cells(chosen("consumer=2.4", *words), KINDS, written)]
+
+    both = ["native", "carryover"]
+    assert read() == [(kind, way) for kind in ("keras-h5", "weights-h5") for way in both]
+    assert read("way=native") == [("keras-h5", "native"), ("weights-h5", "native")]
+    assert read("way=carryover", "kind=keras-h5") == [("keras-h5", "carryover")]
+
+
 def test_the_recorder_is_told_what_the_ids_of_the_cells_say():
     selection = chosen("producer=2.15", "consumer=2.15", "kind=keras-h5")
     cells = [*writing_cells(selection, ENVIRONMENTS, KINDS)]
