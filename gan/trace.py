@@ -89,7 +89,7 @@ def first_difference(trace, reference):
 
 def largest_difference(trace, reference):
     """The largest absolute difference of any weight at any step."""
-    return max(float(np.max(np.abs(trace[name] - reference[name]))) for name in reference if name != "losses")
+    return float(np.max([np.max(np.abs(trace[name] - reference[name])) for name in reference if name != "losses"]))
 
 
 def main():

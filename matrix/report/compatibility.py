@@ -12,8 +12,9 @@ _INTRODUCTION = """# Which TensorFlow can read this file?
 
 Measured, not collected: every release wrote every kind of file that it can, and every release tried to read each, in
 two ways. *Native* is what the reading release's own documentation says to do; *carryover* is the same file through
-`checkpoints/`. Reading it is not enough to pass: every variable must be there bit for bit, the outputs on golden inputs
-must agree, and where there is an optimizer three further steps of training must end where the writer's own did.
+`checkpoints/`. Reading it is not enough to pass: every variable must be there bit for bit (all that are listed: a
+frozen graph has none, and a SavedModel of TensorFlow 1 or of Keras 3 may list none), the outputs on golden inputs must
+agree, and where there is an optimizer three further steps of training must end where the writer's own did.
 
 The network is small (three dense layers of the subject) and was trained five steps with Adam. `nox -s matrix` makes the
 records again, and `nox -s report -- --docs` this page of them.

@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from gan import study
+from tests.pairs.steps import CONTINUED, STEPS
 
 v1 = study.v1
-STEPS = 5  # before the file is written
-CONTINUED = 3  # after it
 META = "graph.json"
 
 
@@ -178,7 +177,8 @@ def load_saved_model(folder):
             (outputs,) = signature(**{name: tf.constant(x)}).values()
             return outputs.numpy()
 
-        return Outputs(predict, [np.asarray(variable) for variable in getattr(loaded, "variables", ())])
+        # np.asarray makes an array of one object of each in 2.0 to 2.3.
+        return Outputs(predict, [variable.numpy() for variable in getattr(loaded, "variables", ())])
     graph = tf.Graph()
     session = v1.Session(graph=graph)
     with graph.as_default():

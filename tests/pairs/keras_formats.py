@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from gan import study
-from tests.pairs.graph_formats import STEPS, Outputs, Unsupported, golden
+from tests.pairs.graph_formats import Outputs, Unsupported, golden
+from tests.pairs.steps import STEPS
 
 
 def keras_version():
