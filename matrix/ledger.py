@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -29,8 +30,8 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     own: what Keras 2 does in a release of Keras 3 (the rows with the tag `legacy`) is not what these are about.
     """
 
-    kinds: tuple[str, ...]
-    ways: tuple[str, ...] = ("native",)
+    kinds: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    ways: Annotated[tuple[Literal["native", "carryover", "write"], ...], msgspec.Meta(min_length=1)] = ("native",)
     producers: str = ""
     consumers: str = ""
 
@@ -49,12 +50,12 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One known incompatibility: the cells it is about, how they fail, why, and what to do instead.
 
-    `how` is `raises`, `silently wrong` or `crashed`; `reason` is a regular expression found in the record's reason.
+    `reason` is a regular expression found in the record's reason; one that is found in an empty one says nothing.
     """
 
     id: str
-    where: tuple[Where, ...]
-    how: str
+    where: Annotated[tuple[Where, ...], msgspec.Meta(min_length=1)]
+    how: Literal["raises", "silently wrong", "crashed"]
     reason: str
     cause: str
     link: str
@@ -65,11 +66,14 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         return re.compile(self.reason)
 
     def check(self) -> None:
-        """Raises BadConfiguration when a pattern is none."""
+        """Raises BadConfiguration when a pattern is none, or one that any failure has."""
         try:
-            _ = self._pattern, [where.releases for where in self.where]
+            _ = [where.releases for where in self.where]
+            anything = self._pattern.search("") is not None
         except (re.error, InvalidSpecifier) as error:
             raise BadConfiguration(f"ledger.toml: entry {self.id!r}: {error}") from error
+        if anything:
+            raise BadConfiguration(f"ledger.toml: entry {self.id!r}: reason {self.reason!r} is found in any failure")
 
     def is_about(self, kind: str, way: str, producer: Environment, consumer: Environment) -> bool:
         """Whether the cell is one of those that this entry says fail."""

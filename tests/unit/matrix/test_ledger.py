@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from matrix.environments import load_environments
 from matrix.errors import BadConfiguration
 from matrix.ledger import WRITE, Entry, Where, judge, load_ledger
-from matrix.pairs import load_kinds
+from matrix.oldest import oldest
+from matrix.pairs import load_kinds, reading_cells, select, writing_cells
+from matrix.project import Project
 from matrix.results import Outcome, Record
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -101,14 +104,99 @@ def test_the_committed_ledger_is_about_kinds_that_there_are():
         assert entry.cause.endswith(".") and entry.link.startswith("https://") and entry.instead, entry.id
 
 
-@pytest.mark.parametrize(
-    "line, named", [('reason = "("', "reason"), ('producers = "about 2.3"', "about 2.3"), ('colour = "red"', "colour")]
-)
-def test_a_bad_entry_is_named(tmp_path, line, named):
-    where = line if "producers" in line else 'producers = ""'
-    text = '[[entries]]\nid = "x"\nhow = "raises"\ncause = "c"\nlink = "l"\ninstead = "i"\n'
-    text += ('reason = "r"\n' if "reason" not in line else "") + (line + "\n" if where != line else "")
-    text += f'[[entries.where]]\nkinds = ["a"]\n{where}\n'
+GOOD = """
+[[entries]]
+id = "x"
+where = [{ kinds = ["a"], producers = ">=2.3" }]
+how = "raises"
+reason = "r"
+cause = "c"
+link = "l"
+instead = "i"
+"""
+
+
+def ledger(tmp_path, text):
     (tmp_path / "ledger.toml").write_text(text)
-    with pytest.raises(BadConfiguration, match=r"ledger\.toml.*" + ("x" if named == "reason" else named)):
-        load_ledger(tmp_path / "ledger.toml")
+    return load_ledger(tmp_path / "ledger.toml")
+
+
+def cells_of(where):
+    """The cells that a run of the whole matrix plans of `where`."""
+    producers = {**oldest(Project(CHECKOUT)), **ENVIRONMENTS}
+    rows = {name: row for name, row in ENVIRONMENTS.items() if row.device == "cpu" and row.tensorflow}
+    kinds = load_kinds(CHECKOUT / "tests/pairs/kinds.toml")
+    everything = select([], {**oldest(Project(CHECKOUT)), **rows}, rows, kinds)
+    wrote = {kind.written: everything.producers for kind in kinds}
+    cells = writing_cells(everything, rows, kinds) + reading_cells(everything, kinds, wrote)
+    for cell in cells:
+        way, producer = cell.way or WRITE, producers[cell.producer or cell.environment]
+        if where.has(cell.kind, way, producer, rows[cell.environment]):
+            yield cell.kind, way
+
+
+def test_the_committed_ledger_is_about_cells_that_there_are():
+    """A release that is mistyped makes its entry say nothing, and what it was about fails as if nobody knew."""
+    for entry in load_ledger(CHECKOUT / "matrix/ledger.toml"):
+        for where in entry.where:
+            assert set(cells_of(where)) == {(kind, way) for kind in where.kinds for way in where.ways}, entry.id
+
+
+def tables_of_the_page():
+    """(kind, way, producer, consumer, sign) of every cell that docs/compatibility.md has, releases as it names them."""
+    page = (CHECKOUT / "docs/compatibility.md").read_text()
+    for kind, way, table in re.findall(r"^`(\S+)`, (\w+): written by.*\n\n```\n((?:.*\n)+?)```", page, re.M):
+        lines = table.splitlines()
+        rows = [line.split() for line in lines if re.match(r" *\d+\.\d+ \S( \S)*$", line) and len(line.split()) > 20]
+        head = [line.ljust(200)[5:] for line in lines[: len(lines) - len(rows)]]
+        consumers = ["".join(column).strip() for column in zip(*head)][::2]
+        for producer, *signs in rows:
+            yield from ((kind, way, producer, consumer, sign) for consumer, sign in zip(consumers, signs))
+
+
+def test_the_ledger_and_the_page_know_of_the_same_cells():
+    entries = load_ledger(CHECKOUT / "matrix/ledger.toml")
+    rows = {
+        row.release: row
+        for row in [*oldest(Project(CHECKOUT)).values(), *ENVIRONMENTS.values()]
+        if row.device == "cpu" and "legacy" not in row.tags
+    }
+    cells = list(tables_of_the_page())
+    assert len(cells) > 9000
+    for kind, way, producer, consumer, sign in cells:
+        hows = {entry.how for entry in entries if entry.is_about(kind, way, rows[producer], rows[consumer])}
+        expected = {"≠": {"silently wrong"}, "k": {"raises"}}.get(sign)
+        assert bool(hows) == bool(expected), (kind, way, producer, consumer, sign)
+        assert not expected or expected <= hows, (kind, way, producer, consumer, sign)
+
+
+@pytest.mark.parametrize(
+    "right, wrong, named",
+    [
+        ('reason = "r"', 'reason = "("', "'x'"),
+        ('reason = "r"', 'reason = ""', "'x'.*any failure"),
+        ('reason = "r"', 'reason = "^no such|.*"', "'x'.*any failure"),
+        ('producers = ">=2.3"', 'producers = "about 2.3"', "'x'.*about 2.3"),
+        ('kinds = ["a"]', "kinds = []", "kinds"),
+        ('kinds = ["a"]', 'kinds = ["a"], ways = []', "ways"),
+        ('kinds = ["a"]', 'kinds = ["a"], ways = ["natve"]', "natve"),
+        ('[{ kinds = ["a"], producers = ">=2.3" }]', "[]", "where"),
+        ('how = "raises"', 'how = "rises"', "rises"),
+        ('id = "x"', 'id = "x"\ncolour = "red"', "colour"),
+    ],
+)
+def test_a_bad_entry_is_named(tmp_path, right, wrong, named):
+    assert len(ledger(tmp_path, GOOD)) == 1 and right in GOOD
+    with pytest.raises(BadConfiguration, match=rf"ledger\.toml.*{named}"):
+        ledger(tmp_path, GOOD.replace(right, wrong))
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path):
+    with pytest.raises(BadConfiguration, match="several entries are called x"):
+        ledger(tmp_path, GOOD + GOOD.replace('id = "x"', 'id = "y"') + GOOD)
+
+
+@pytest.mark.parametrize("changed", [{"producer": "cpu-tf9.9"}, {"consumer": "cpu-tf9.9"}])
+@pytest.mark.parametrize("found", [Outcome.FAILED, Outcome.PASSED, Outcome.CRASHED])
+def test_a_record_of_an_environment_that_is_gone_stays_as_it_is(found, changed):
+    assert outcome(record(found, **changed)) == (found, "")
