@@ -56,7 +56,7 @@ class DiskFull(CarryoverError):
 
 
 class NothingSelected(CarryoverError):
-    """The arguments to pytest select no cell: that is not a success."""
+    """The arguments to pytest select no cell, or it refuses them: that is not a success."""
 
     status = 10
 

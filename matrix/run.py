@@ -69,6 +69,8 @@ class Run:
     prepared: Prepared | None = None
     cells: list[Cell] = field(default_factory=list)
     selected: list[str] | None = None
+    narrowed: bool = False  # whether pytest's arguments may leave cells out
+    began: bool = False  # whether a cell has started
     collected: set[str] = field(default_factory=set)
     paths: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
@@ -126,12 +128,14 @@ def run_environment(
 ) -> Run:
     """Prepare `environment`, run its cells with `arguments` for pytest, and return the Run with a record for each.
 
-    Raises a CarryoverError when no cell could be run at all; the cells are then recorded as not run, with the reason.
+    Raises a CarryoverError when no cell could be run at all; the cells are then recorded as not run, with the reason,
+    unless it is the arguments that are wrong: that says nothing of the cells, and what is recorded of them stands.
     """
     with run_folder(project, environment, engine) as folder:
         run = Run(
             project, environment, engine, progress, folder.name, folder, log_of(project, folder.name), engine.version()
         )
+        run.narrowed = any(not a.startswith("-") or a.startswith(("-k", "-m", "--deselect")) for a in arguments)
         (folder / "out").mkdir()
         (folder / "in").mkdir()
         checks = load_checks(project.cells_file)
@@ -144,7 +148,7 @@ def run_environment(
         except CarryoverError as error:
             run.progress = Progress()  # the error is told once, not once a cell
             with suppress(OSError):  # a full disk: the error itself says so
-                for cell in run.cells:
+                for cell in [] if arguments and isinstance(error, NothingSelected) else run.cells:
                     run.record(cell.id, Outcome.NOT_RUN, str(error))
             raise
         return run
@@ -213,7 +217,7 @@ def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -
         write_plan(run, there)
         before = len(run.records)
         status, killed = _one_process(run, arguments)
-        _raise_for(run, status)
+        _raise_for(run, status, arguments)
         if not killed and status in _PYTEST_STATUSES and run.current is None:
             break
         if run.current or len(run.records) == before:  # else it ended after a cell: the others are still to run
@@ -223,10 +227,16 @@ def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -
     account_for_the_rest(run, arguments)
 
 
-def _raise_for(run: Run, status: int) -> None:
+def _raise_for(run: Run, status: int, arguments: Sequence[str]) -> None:
     """Statuses that say that no cell is to blame."""
-    if (status == _PYTEST_USAGE and not run.selected) or (status == 0 and run.selected is None):
-        raise NothingSelected(f"pytest ran nothing with its arguments: {_last_words(run.log)}; log: {run.shown_log}")
+    if status == 0 and run.selected is None:
+        raise NothingSelected(f"pytest ran no cell with {' '.join(arguments)!r}; what it said: {run.shown_log}")
+    # pytest refuses an expression of -k after it has told what is selected, so that is no sign; nor, where it did not
+    # get to select anything, is a plugin of -p that it does not find.
+    refused = status == _PYTEST_USAGE or (status == 1 and run.narrowed and run.selected is None and not run.problems)
+    if refused and not run.began:
+        why = "; ".join(run.problems) or _last_words(run.log)
+        raise NothingSelected(f"pytest ran nothing with its arguments: {why}; log: {run.shown_log}")
     if status in _DID_NOT_START and run.engine.isolation == "container" and run.current is None:
         words = did_not_start(run.log.read_text(errors="replace"))
         raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}; log: {run.shown_log}")
@@ -321,7 +331,7 @@ def _take(run: Run, event: dict[str, Any]) -> None:
     elif kind == "collection failed":
         run.problems.append(f"{event['where']}: {event['reason']}")
     elif kind == "started":
-        run.current = (event["cell"], time.monotonic())
+        run.current, run.began = (event["cell"], time.monotonic()), True
         run.progress.started(event["cell"])
     elif kind == "stopped":
         for cell in event["cells"]:
@@ -351,6 +361,8 @@ def _record_crash(run: Run, status: int, killed: bool) -> None:
         reason = f"not done after {seconds} s (CARRYOVER_CELL_SECONDS)"
         if run.current:
             run.record(run.current[0], Outcome.TIMED_OUT, reason, float(seconds))
+        elif run.narrowed and run.selected is None:
+            raise NothingSelected(f"pytest had selected nothing yet: {reason}; log: {run.shown_log}")
         else:
             for cell in _pending(run):
                 run.record(cell, Outcome.TIMED_OUT, f"before any cell began: {reason}")

@@ -47,14 +47,32 @@ def test_selecting_nothing_is_an_error_that_names_what_there_is(three):
     done = three.run("-k", "nothing_of_that_name")
     assert done.status == 10
     assert "test_breaks, test_reads, test_writes" in done.error
-    assert set(three.outcomes().values()) == {"not run"}
 
 
-@pytest.mark.parametrize("argument", ["--no-such-option", "tests/environment/test_elsewhere.py", "--help"])
-def test_what_pytest_does_not_run_is_no_success(three, argument):
-    done = three.run(argument)
-    assert (done.status, "log: reports/logs/" in done.error) == (10, True), done.err
-    assert set(three.outcomes().values()) == {"not run"}
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-k", "reads and"], "reads and"),
+        (["-m", "slow or"], "slow or"),
+        (["-k", "raeds"], "test_reads"),
+        (["--no-such-option"], "--no-such-option"),
+        (["-p", "no_such_plugin"], "no_such_plugin"),
+        (["tests/environment/test_elsewhere.py"], "test_elsewhere.py"),
+        (["--collect-only"], "'--collect-only'"),
+        (["--help"], "pytest ran no cell with '--help'; what it said: reports/logs/"),
+    ],
+)
+def test_wrong_arguments_are_an_error_that_says_nothing_of_the_cells(three, arguments, words):
+    three.run("-k", "reads or writes")
+    done = three.run(*arguments)
+    assert (done.status, words in done.error) == (10, True), done.err
+    assert three.outcomes() == {"test_reads": "passed", "test_writes": "passed"}
+
+
+def test_what_hangs_before_anything_is_selected_is_not_blamed_on_cells_that_may_be_left_out(planted):
+    planted.cells("import time\ntime.sleep(600)\n\ndef test_never(): pass\n")
+    done = planted.run("-k", "other", CARRYOVER_CELL_SECONDS="2")
+    assert (done.status, "CARRYOVER_CELL_SECONDS" in done.error, planted.outcomes()) == (10, True, {})
 
 
 def test_a_module_that_skips_itself_is_not_run_with_its_reason(planted):
