@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from matrix.environments import load_environments
+from matrix.plan import load_checks
 from matrix.tools import at_once
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -83,6 +84,28 @@ def test_an_unknown_release_is_one_line_with_those_near_it(arguments):
     done = nox(*arguments)
     assert done.returncode == 3
     assert done.stderr.splitlines() == [done.stderr.strip()] and "cpu-tf2(2.21)" in done.stderr
+
+
+def commands(session, *arguments):
+    """The commands of `matrix` that a session runs with `arguments` after --, without running them."""
+    code = (
+        "import json, sys, types, noxfile\n"
+        "told = []\n"
+        "noxfile._matrix = lambda session, *words: told.append(words)\n"
+        f"noxfile.{session}(types.SimpleNamespace(posargs=sys.argv[1:]))\n"
+        "print(json.dumps(told))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    return json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout)
+
+
+def test_what_goes_back_is_restored_whatever_else_is_asked_for():
+    """A second -k would take the place of the first."""
+    (command,) = commands("go_back", "-k", "committed")
+    assert command[:3] == ["run", "cpu-tf1.15", "--"] and command[-2:] == ["-k", "committed"]
+    path, *rest = command[3:-2]
+    declared = [check.test for check in load_checks(CHECKOUT / "tests/cells.toml") if check.consumes == "keras-as-tf1"]
+    assert ([path], rest) == (declared, [])
 
 
 def test_a_status_of_its_own_reaches_who_called_nox():
