@@ -72,6 +72,12 @@ class Environment(msgspec.Struct, frozen=True):
         return name.removesuffix("-legacy")
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What selects it among all releases; of Keras 2 in a release of Keras 3 only what names it and no other."""
+        alone = self.session.endswith("-legacy")
+        return (self.id, *self.further_tags) if alone else (self.id, self.release, *self.tags)
+
+    @property
     def generation(self) -> str:
         """`tf1`, `tf2`, or `keras` where there is no TensorFlow."""
         return f"tf{self.tensorflow.partition('.')[0]}" if self.tensorflow else "keras"

@@ -96,7 +96,7 @@ def select(
     """What `words` such as `producer=1.15,2.4`, `consumer=keras3`, `kind=keras-h5` and `way=native` leave.
 
     Environments go by id, release or tag. A bare word is a kind, a way, or environments on both sides. Keras 2 in the
-    releases of Keras 3 takes part only where it is named. Raises
+    releases of Keras 3 takes part only where its id or its tag `legacy` names it. Raises
     NothingSelected with the nearest names for a word that names nothing.
     """
     axes: dict[str, dict[str, set[str]]] = {
@@ -127,7 +127,7 @@ def select(
 def _names(environments: Mapping[str, Environment]) -> dict[str, set[str]]:
     names: dict[str, set[str]] = {}
     for environment in environments.values():
-        for name in (environment.id, environment.release, *environment.tags):
+        for name in environment.names:
             names.setdefault(name, set()).add(environment.id)
     return names
 

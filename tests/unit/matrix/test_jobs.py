@@ -70,6 +70,21 @@ def test_a_selection_is_the_same_at_home():
     assert not made.checks, "a kind of file asks for the matrix only"
 
 
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ({"releases": ("2.21",)}, []),
+        ({"reduced": True, "touched": frozenset({"cpu-tf2.21-legacy"})}, []),
+        ({"releases": ("2.15", "cpu-tf2.21-legacy")}, ["cpu-tf2.21-legacy"]),
+    ],
+)
+def test_keras_2_in_a_release_of_keras_3_is_in_the_matrix_only_where_it_is_named(asked, there):
+    made = jobs(**asked)
+    assert "cpu-tf2.21-legacy" in names(made.checks), "its own cells run all the same"
+    assert [name for name in names(made.producers) if "legacy" in name] == there
+    assert [name for name in names(made.consumers) if "legacy" in name] == there
+
+
 def test_a_device_selects():
     made = jobs(Runners("small", "with-gpu"), device="gpu")
     assert names(made.checks) == [name for name, row in ROWS.items() if row.device == "gpu"]

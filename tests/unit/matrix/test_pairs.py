@@ -44,6 +44,17 @@ def test_words_select_by_axis_release_tag_and_kind():
     assert chosen("consumer=cpu-tf2.16-legacy").consumers == ("cpu-tf2.16-legacy",)
 
 
+@pytest.mark.parametrize("word", ["2.21", "keras2", "keras3", "tf2", "cpu", "eager"])
+def test_keras_2_in_a_release_of_keras_3_is_not_what_names_others_too(word):
+    """The ledger leaves it out: what fails there is known to nobody."""
+    some = chosen(word)
+    assert some.producers and not [name for name in (*some.producers, *some.consumers) if "legacy" in name]
+
+
+def test_keras_2_in_the_releases_of_keras_3_goes_by_a_tag_of_its_own():
+    assert chosen("producer=legacy").producers == tuple(name for name in ENVIRONMENTS if name.endswith("-legacy"))
+
+
 @pytest.mark.parametrize(
     "word, near", [("kind=keras-h6", "keras-h5"), ("2.51", "2.5"), ("producers=2.15", "producer="), ("natve", "native")]
 )
