@@ -97,7 +97,7 @@ def select(
 
     Environments go by id, release or tag. A bare word is a kind, a way, or environments on both sides. Keras 2 in the
     releases of Keras 3 takes part only where its id or its tag `legacy` names it. Raises
-    NothingSelected with the nearest names for a word that names nothing.
+    NothingSelected with the nearest names for a word that names nothing, and for an empty one.
     """
     axes: dict[str, dict[str, set[str]]] = {
         "producer": _names(producers),
@@ -110,6 +110,8 @@ def select(
         axis, equals, names = word.rpartition("=")
         if equals and axis not in axes:
             raise NothingSelected(f"--only {word!r}: there is no {axis!r}; there are producer=, consumer=, kind=, way=")
+        if not names.strip(","):
+            raise NothingSelected(f"--only {word!r} names nothing: leave it out for everything")
         for name in filter(None, names.split(",")):
             found = [a for a in ([axis] if equals else axes) if name in axes[a]]
             if not found:

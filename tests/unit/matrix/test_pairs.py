@@ -63,6 +63,13 @@ def test_a_word_that_names_nothing_names_the_nearest(word, near):
         chosen(word)
 
 
+@pytest.mark.parametrize("word", ["kind=", "producer=,", "", ","])
+def test_a_word_without_a_name_is_not_everything(word):
+    """As a script leaves it whose variable is empty."""
+    with pytest.raises(NothingSelected, match="names nothing"):
+        chosen("2.4", word)
+
+
 def test_cells_are_those_of_the_files_that_there_are():
     selection = chosen("producer=1.15,2.15", "consumer=2.4")
     writing = writing_cells(selection, ENVIRONMENTS, KINDS)
