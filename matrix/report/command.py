@@ -81,10 +81,22 @@ def write(report: Report, folder: Path) -> None:
             half.unlink(missing_ok=True)
 
 
+def _require_whole(made: Report) -> None:
+    """Raises NothingToReport where docs/ would lose what a run of some of the matrix does not have."""
+    missing = sum(cell.state.id in ("no-record", "not-run") for cell in made.cells if cell.role != "check")
+    some = f"these are those of --only {' '.join(made.selection)}" if made.selection else ""
+    some = some or (f"{missing} cells have none" if missing else "")
+    if some or not any(cell.role == "consume" for cell in made.cells):
+        why = some or "nothing has been read"
+        raise NothingToReport(f"--docs is made of the records of the whole matrix, and {why}: run nox -s matrix first")
+
+
 def report(project: Project, against: Path | None, show: bool, docs: bool = False, quiet: bool = False) -> int:
     """Make the report, and compare it with an older one: 0 if no cell is bad, else 1. `docs` makes docs/ of it too."""
     old = read_report(against) if against else None  # first: it may be the file that is about to be written
     new = gather(project)
+    if docs:
+        _require_whole(new)
     if old:
         new = msgspec.structs.replace(new, against=old.made, changes=changes(old.cells, new.cells))
     write(new, project.reports)

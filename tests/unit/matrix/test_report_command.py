@@ -67,6 +67,28 @@ def test_a_bad_cell_of_an_environment_is_1_too_and_one_that_is_gone_is_not_shown
     assert report(checkout) == 0
 
 
+def test_the_committed_page_is_made_of_the_whole_matrix(checkout, capsys):
+    """Of a part of it a page would be made that leaves out all that was not asked for."""
+    page = checkout / "docs/compatibility.md"
+    page.parent.mkdir()
+    assert report(checkout, "--docs") == 0
+    whole = page.read_bytes()
+
+    plan = sample.plan()
+    writing = [one for one in plan.cells if one.role == "produce"]
+    for part in (
+        sample.plan(selection=["kind=saved-model"]),
+        msgspec.structs.replace(plan, cells=writing),  # a run that was ended before anything was read
+        msgspec.structs.replace(plan, cells=[*plan.cells, msgspec.structs.replace(plan.cells[-1], cell="another")]),
+    ):
+        (checkout / "reports/matrix/plan.json").write_bytes(msgspec.json.encode(part))
+        capsys.readouterr()
+        assert report(checkout, "--docs") == NothingToReport.status
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "the whole matrix" in line
+        assert page.read_bytes() == whole
+
+
 def test_environments_alone_are_a_report(checkout):
     shutil.rmtree(checkout / "reports/matrix")
     write(checkout, [sample.record("cpu-tf2.4", LEARNS)], "results.jsonl")
