@@ -187,13 +187,21 @@ def _environments(project: Project, names: Sequence[str]) -> list[Environment]:
 
 
 def _engine_first(arguments: Sequence[str]) -> list[str]:
-    """Move `--engine NAME` to the front, from wherever it stands: nox -s cpu-tf2 -- --engine venv puts it last."""
+    """Move `--engine NAME` to the front, from wherever it stands: nox -s cpu-tf2 -- --engine venv puts it last.
+
+    Without a name nothing else is left, for argparse to say that it is missing.
+    """
     rest, engine = [], []
     words = iter(arguments)
     for word in words:
         if word == "--engine":
-            engine = [word, *[next(words, "")]]
+            name = next(words, "")
+            if not name:
+                return [word]
+            engine = [word, name]
         elif word.startswith("--engine="):
+            if word == "--engine=":
+                return ["--engine"]
             engine = [word]
         else:
             rest.append(word)

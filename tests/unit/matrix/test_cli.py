@@ -22,6 +22,14 @@ def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert str(file) in told[0]
 
 
+@pytest.mark.parametrize("words", [["--engine"], ["--engine", ""], ["--engine="], ["--engine", "-x"]])
+def test_an_engine_without_a_name_is_not_no_choice(tmp_path, capsys, words):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--root", str(tmp_path), "run", "cpu-tf2.21", "--", *words])
+    assert end.value.code == 2
+    assert "--engine: expected one argument" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["[[cells]\n", None], ids=["broken", "missing"])
 def test_the_cells_are_those_of_the_file_that_is_named(tmp_path, capsys, text):
     """Which comes before anything is built; what cells.toml says does not matter then."""
