@@ -378,8 +378,10 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status. Never raises: an error is one line on stderr."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # in step with stderr, where nox and the errors go, in a log too
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # In step with each other, in a log too; and a terminal that has no ✓ is no reason to end.
+            stream.reconfigure(line_buffering=True, errors="replace")
     options = _parser().parse_args(_engine_first(sys.argv[1:] if arguments is None else arguments))
     try:
         with _sigterm_as_interrupt():

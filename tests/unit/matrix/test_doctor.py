@@ -76,6 +76,12 @@ def test_an_engine_that_was_asked_for_and_is_not_here_is_an_error():
     assert "CARRYOVER_ENGINE" in done.stdout and "this machine cannot run them yet" in done.stdout
 
 
+def test_a_terminal_that_shows_ascii_only_is_told_all_the_same():
+    done = ask(LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "this machine runs the CPU environments" in done.stdout and done.stdout.isascii()
+
+
 def test_a_check_that_breaks_is_a_finding_and_no_traceback():
     def broken(project):
         raise RuntimeError("odd machine")
