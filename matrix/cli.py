@@ -41,7 +41,9 @@ from matrix.table import Terminal, bad_lines, counted, matrix_table, repro_comma
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _LEFT = "nothing was left running"
-_KEPT = f"{_LEFT}, and the cells that had finished are in reports/results.jsonl"
+_KEPT = f"{_LEFT}, and the cells that had finished are in reports/"
+_WITHOUT_ENGINE = {"lock", "doctor", "report", "plan", "merge"}
+_OF_THE_MATRIX = ("matrix", "pairs", "part")
 # The cells whose artifacts are committed.
 _WRITERS = "saver_writes or writes_every_step or tool_converts or written_under"
 _SHOWN = 20  # bad cells of the matrix in the terminal; the report has all
@@ -233,7 +235,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--layers", type=Path, metavar="FILE", help="as checkpoints verify writes it")
     for name in ("output", "feed"):
         command.add_argument(f"--{name}", action="append", default=[], help="as in python -m checkpoints golden")
+    for name in {*commands.choices} - _WITHOUT_ENGINE:
+        commands.choices[name].epilog = f"--engine NAME, in any place, chooses the engine: {', '.join(NAMES)}"
     return parser
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options, left = parser.parse_known_args(_engine_first(arguments))
+    if left:
+        words = " ".join(left)
+        select = options.command == "matrix" and not any(word.startswith("-") for word in left)
+        parser.error(f"unrecognized arguments: {words}" + f" (to select: --only {words})" * select)
+    return options
 
 
 def _add_cells(commands: _Commands) -> None:
@@ -382,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # In step with each other, in a log too; and a terminal that has no ✓ is no reason to end.
             stream.reconfigure(line_buffering=True, errors="replace")
-    options = _parser().parse_args(_engine_first(sys.argv[1:] if arguments is None else arguments))
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         with _sigterm_as_interrupt():
             return _dispatch(options)
@@ -392,7 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process is at its end: one Ctrl-C more changes nothing
         terminated = isinstance(error, _Terminated)
         word, status = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
-        return _fail(f"{word}: {_LEFT if options.command == 'repro' else _KEPT}", status)
+        return _fail(f"{word}: {_left(options.command)}", status)
     except OSError as error:
         where = error.filename or options.root
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
@@ -401,6 +415,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENOSPC:
             raise
         return _fail(f"no space left on the disk of {where}: free some and run again", DiskFull.status)
+
+
+def _left(command: str) -> str:
+    """What is left of a command that was ended."""
+    return _LEFT if command == "repro" else _KEPT + (sweep.RESULTS if command in _OF_THE_MATRIX else "results.jsonl")
 
 
 def _fail(text: str, status: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,36 @@ def test_an_engine_without_a_name_is_not_no_choice(tmp_path, capsys, words):
         cli.main(["--root", str(tmp_path), "run", "cpu-tf2.21", "--", *words])
     assert end.value.code == 2
     assert "--engine: expected one argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["matrix", "images", "clean", "repro", "fixtures"])
+def test_the_help_of_a_command_that_runs_an_engine_says_how_to_choose_it(capsys, command):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert "--engine NAME" in capsys.readouterr().out
+
+
+def test_a_selection_of_the_matrix_without_only_is_told_of_it(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["matrix", "--fresh", "producer=1.15", "kind=keras-h5"])
+    assert end.value.code == 2
+    assert "--only producer=1.15 kind=keras-h5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "where"), [("matrix", "reports/matrix/results.jsonl"), ("run", "reports/results.jsonl")]
+)
+def test_what_is_interrupted_says_where_its_records_are(monkeypatch, capsys, command, where):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert cli.main([command, *(["cpu-tf2.21"] if command == "run" else [])]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.endswith(f"the cells that had finished are in {where}\n")
 
 
 @pytest.mark.parametrize("text", ["[[cells]\n", None], ids=["broken", "missing"])
