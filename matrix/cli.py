@@ -275,7 +275,7 @@ def _add_images(commands: _Commands) -> None:
     command.add_argument("environments", nargs="*")
     command = commands.add_parser("up-to-date", help="say which of these environments, or of all, are built")
     command.add_argument("environments", nargs="*")
-    command = commands.add_parser("images", help="build or check the images of these environments, sessions or tags")
+    command = commands.add_parser("images", help="build or check images: all, or releases, ids, sessions, tags")
     command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
     command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
     command.add_argument("--push", action="store_true", help="and put them into CARRYOVER_REGISTRY")

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from matrix import disk
 from matrix.engine import Containers, Engine, VirtualEnvironments, choose, gpu_here, registry
-from matrix.environments import Environment
-from matrix.errors import DiskFull, EngineUnavailable
+from matrix.environments import Environment, nearest
+from matrix.errors import DiskFull, EngineUnavailable, UnknownEnvironment
 from matrix.project import Project
 from matrix.table import console
 from matrix.tools import undisturbed
@@ -37,7 +37,7 @@ def push_images(project: Project, words: Sequence[str], engine_name: str | None)
 
 
 def build_images(project: Project, words: Sequence[str], only_check: bool, engine_name: str | None) -> int:
-    """Build the images that `words` name (ids, sessions or tags) and that are not up to date; 0 if all are then.
+    """Build the images that `words` name (`select`) and that are not up to date; 0 if all are then.
 
     Without words: every CPU environment, and the GPU's where there is one. Raises DiskFull before any build when the
     disk cannot hold them all.
@@ -74,13 +74,23 @@ def _missing(engine: Engine, rows: Sequence[Environment]) -> list[Environment]:
 
 
 def select(project: Project, words: Sequence[str]) -> list[Environment]:
-    """The environments that `words` name: by id, session or tag. Raises UnknownEnvironment with the nearest ids."""
+    """The environments that `words` name: by id, release, session or tag. Raises UnknownEnvironment with those near it.
+
+    A release by itself is its row for the CPU, and that for the GPU where there is one; Keras 2 in a release of Keras 3
+    goes by its own names.
+    """
     every = list(project.environments.values())
     if not words:
         return [row for row in every if row.device == "cpu" or gpu_here()]
     chosen: dict[str, Environment] = {}
     for word in words:
-        named = [row for row in every if word in (row.session, *row.tags)] or [project.environment(word)]
+        named = [row for row in every if word in (row.id, row.session, *row.tags)]
+        if not named:
+            rows = [row for row in every if word in row.names]
+            named = [row for row in rows if row.device == "cpu" or gpu_here()] or rows
+        if not named:
+            known = dict.fromkeys(name for row in every for name in (row.id, row.release, row.session, *row.tags))
+            raise UnknownEnvironment(f"{word!r} is no environment, release, session or tag: {nearest(word, known)}")
         chosen.update((row.id, row) for row in named)
     return list(chosen.values())
 

@@ -38,7 +38,7 @@ def sharing(images: Mapping[str, Sequence[Layer]]) -> Sharing:
 
 
 def image_report(project: Project, words: Sequence[str], record: bool, engine_name: str | None) -> int:
-    """Print the layers of the images that are built, of all or of those that `words` name (ids, sessions, tags).
+    """Print the layers of the images that are built, of all or of those that `words` name (`select`).
 
     With `record` their sizes go to docker/sizes.toml, which says what a build needs before it begins.
     """

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from matrix import images
+from matrix import image_builds, images
 from matrix.environments import Environment
+from matrix.errors import UnknownEnvironment
 from matrix.project import Project
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -172,3 +173,25 @@ def test_a_gpu_image_is_another_when_its_cuda_comes_from_elsewhere(project):
     tags = {images.tag(project, row, replace(BASE, cuda=cuda)) for cuda in (None, BASE, replace(BASE, id="sha256:b"))}
     assert len(tags) == 3
     assert "CUDA of official" in str(replace(BASE, cuda=BASE))
+
+
+@pytest.mark.parametrize(
+    ("words", "gpu", "names"),
+    [
+        (["2.21"], False, ["cpu-tf2.21"]),
+        (["2.21"], True, ["cpu-tf2.21", "gpu-tf2.21"]),
+        (["1.15-nvidia", "jax"], False, ["gpu-tf1.15-nvidia", "cpu-keras3-jax"]),
+        (["gpu-tf2.4", "cpu-tf1"], False, ["gpu-tf2.4", "cpu-tf1.15"]),
+        (["cpu-tf2.21-legacy"], False, ["cpu-tf2.21-legacy"]),
+    ],
+)
+def test_images_are_named_by_release_id_session_and_tag(project, monkeypatch, words, gpu, names):
+    monkeypatch.setattr(image_builds, "gpu_here", lambda: gpu)
+    assert [row.id for row in image_builds.select(project, words)] == names
+
+
+@pytest.mark.parametrize(("word", "near"), [("2.211", "2.21"), ("cpu-tf2.51", "cpu-tf2.5"), ("reducde", "reduced")])
+def test_a_word_that_names_no_image_comes_with_those_near_it(project, word, near):
+    with pytest.raises(UnknownEnvironment) as error:
+        image_builds.select(project, [word])
+    assert near in str(error.value).partition("did you mean")[2]
