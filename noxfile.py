@@ -12,7 +12,6 @@ which chooses docker, podman or venv.
 import atexit
 import contextlib
 import os
-import re
 import signal
 import sys
 from pathlib import Path
@@ -49,20 +48,29 @@ def _stop(error: CarryoverError):
     raise SystemExit(error.status)
 
 
-def _check_releases(words):
-    """nox only says that a session is unknown; say which releases there are."""
-    for word in words:
-        match = re.search(r"\b((?:cpu|gpu)-(?:tf[12]|legacy|keras))\((.*)\)$", word)
-        known = [f"{row.session}({row.release})" for row in ENVIRONMENTS.values()]
-        if match and match[0] not in known:
-            _stop(UnknownEnvironment(f"there is no session {match[0]}: {nearest(match[0], known)}"))
+_filter_by_name = nox.manifest.Manifest.filter_by_name
+
+
+def _filter_or_say_what_is_near(manifest, words):
+    """nox only says that a session is unknown. Every line of output names a row by its id, which is none."""
+    try:
+        _filter_by_name(manifest, words)
+    except KeyError:
+        known = {name for session, _ in manifest.list_all_sessions() for name in (session.name, *session.signatures)}
+        word = next(word for word in words if word not in known)
+        row = ENVIRONMENTS.get(word)
+        near = f"did you mean {row.session}({row.release})?" if row else nearest(word, sorted(known))
+        near = near if near.startswith("did you mean") else "nox -l shows what there is"
+        _stop(UnknownEnvironment(f"there is no session {word}: {near}"))
+
+
+nox.manifest.Manifest.filter_by_name = _filter_or_say_what_is_near
 
 
 try:
     ENVIRONMENTS = load_environments(ROOT / "environments.toml")
 except CarryoverError as error:
     _stop(error)
-_check_releases(sys.argv[1:])
 
 
 def _run_beside_each_other():

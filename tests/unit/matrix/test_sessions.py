@@ -86,6 +86,24 @@ def test_an_unknown_release_is_one_line_with_those_near_it(arguments):
     assert done.stderr.splitlines() == [done.stderr.strip()] and "cpu-tf2(2.21)" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("cpu-tf2.21", "cpu-tf2(2.21)"),
+        ("cpu-tf2.16-legacy", "cpu-legacy(2.16)"),
+        ("cpu-keras3-jax", "cpu-keras(jax)"),
+        ("cpu-tf2[2.21]", "cpu-tf2(2.21)"),
+        ("cpu-tf3", "cpu-tf2"),
+        ("imagse", "images"),
+        ("2.21", "nox -l"),
+    ],
+)
+def test_an_unknown_session_is_one_line_with_what_is_meant(word, meant):
+    done = nox("-s", word)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, meant in line.rpartition(": ")[2]) == (3, True), line
+
+
 def commands(session, *arguments):
     """The commands of `matrix` that a session runs with `arguments` after --, without running them."""
     code = (
