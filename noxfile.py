@@ -12,6 +12,7 @@ which chooses docker, podman or venv.
 import atexit
 import contextlib
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -309,6 +310,9 @@ def backends(session, backend):
 @nox.session(python=PYTHON, reuse_venv=True)
 def experiment(session):
     """Why a GAN failed eagerly and worked as a static graph, in the short matrix or in the environments after --."""
+    for word in session.posargs:
+        if re.fullmatch(r"(cpu|gpu)-.*|\d+\.\d+", word) and word not in ENVIRONMENTS:
+            _stop(UnknownEnvironment(f"there is no environment {word!r}: {nearest(word, ENVIRONMENTS)}"))
     session.install(*HOST, "numpy", "matplotlib")
     named = [word for word in session.posargs if word in ENVIRONMENTS]
     more = [word for word in session.posargs if word not in named]

@@ -104,6 +104,12 @@ def test_an_unknown_session_is_one_line_with_what_is_meant(word, meant):
     assert (done.returncode, meant in line.rpartition(": ")[2]) == (3, True), line
 
 
+@pytest.mark.parametrize("word", ["cpu-tf2.99", "2.15"])
+def test_an_experiment_in_an_unknown_environment_starts_nowhere(word):
+    done = nox("-s", "experiment", "--", word, "-x")
+    assert done.returncode == 3 and f"there is no environment '{word}'" in done.stderr
+
+
 def commands(session, *arguments):
     """The commands of `matrix` that a session runs with `arguments` after --, without running them."""
     code = (
