@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
@@ -204,19 +205,27 @@ def _interpreters(project: Project) -> Iterable[Finding]:
 
 def _disk(project: Project) -> Iterable[Finding]:
     rows = [row for row in project.environments.values() if row.session in ("cpu-tf1", "cpu-tf2")]
-    all_, one = (how(disk.needed(project, row) for row in rows) for how in (sum, max))
-    places = {"checkout": project.root}
+    places: dict[str, tuple[Path, list[Environment]]] = {}
     for name in ("docker", "podman"):
         try:
-            folder = Containers(project, name).folder()
+            engine = Containers(project, name)
+            folder = engine.folder()
+            here = engine.images() if folder else {}
         except CarryoverError:
             continue
         if folder:
-            places[name] = folder
-    for name, folder in places.items():
+            left = [row for row in rows if not (_has_lock(project, row) and engine.up_to_date(row, here))]
+            places[name] = (folder, left)
+    # The checkout has virtual environments, which are made where there is no other engine.
+    venv = VirtualEnvironments(project)
+    virtual = [] if places else [row for row in rows if not (_has_lock(project, row) and venv.up_to_date(row))]
+    for name, (folder, left) in {"checkout": (project.root, virtual), **places}.items():
         there = disk.free(folder)
+        needs = [disk.needed(project, row) for row in left]
+        all_, one = sum(needs), max(needs, default=0)
         wanted = (
-            f"all CPU images and their packages need about {disk.gigabytes(all_)}, the largest {disk.gigabytes(one)}"
+            f"the {len(left)} CPU environments that are not built need about {disk.gigabytes(all_)} with their "
+            f"packages, the largest {disk.gigabytes(one)}"
         )
         state, remedy = (GOOD, "") if there > all_ else (LACKING, f"{wanted}: nox -s clean, or build fewer at a time")
         if there < disk.GB:

@@ -95,6 +95,42 @@ def test_a_check_that_breaks_is_a_finding_and_no_traceback():
     assert (found.found, found.remedy) == ("docker does not answer: no daemon", "start it (`systemctl start docker`)")
 
 
+@pytest.mark.parametrize(("built", "state"), [(0, "lacking"), (3, "good")])
+def test_the_disk_needs_room_for_what_is_not_built_only(monkeypatch, tmp_path, built, state):
+    """Eight gigabytes hold one of the four rows at 5 GB, not all."""
+
+    class Engine:
+        def __init__(self, project, name):
+            self.name = name
+
+        def folder(self):
+            if self.name == "podman":
+                raise EngineUnavailable("podman is not installed")
+            return tmp_path
+
+        def images(self):
+            return {}
+
+        def up_to_date(self, row, here):
+            return row.id in ids[:built]
+
+    project = Project(CHECKOUT)
+    ids = [row.id for row in project.environments.values() if "reduced" in row.tags]
+    few = {name: project.environments[name] for name in ids}
+    monkeypatch.setattr(Project, "environments", property(lambda self: few))
+    monkeypatch.setattr(doctor, "Containers", Engine)
+    monkeypatch.setattr(doctor.disk, "needed", lambda project, row: 5 * doctor.disk.GB)
+    monkeypatch.setattr(doctor.disk, "free", lambda folder: 8 * doctor.disk.GB)
+    found = {finding.what: finding for finding in doctor._disk(project)}
+    assert {what: finding.state for what, finding in found.items()} == {
+        "disk of checkout": "good",  # for virtual environments, which are for where there is no docker
+        "disk of docker": state,
+    }
+    assert ("the 4 CPU environments that are not built need about 20.0 GB" in found["disk of docker"].remedy) == (
+        not built
+    )
+
+
 def drives(gpu):
     rows = [row for row in Project(CHECKOUT).environments.values() if row.device == "gpu"]
     can, cannot = doctor.drives(gpu, rows)
