@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import msgspec
 from matrix.errors import BadConfiguration, UnknownEnvironment
 
 _ID = re.compile(r"(cpu|gpu)-(?:tf(\d+\.\d+)(?:-([a-z]+))?|keras3-([a-z]+))")
-_PYTHON = re.compile(r"3\.\d+")
+_PYTHON = re.compile(r"3\.(\d+)")
+_OLDEST_PYTHON = 7
+_BEFORE_PYTHON_3_0 = 2011  # the year of 3.X is this and X, from 3.9 on
+_RELEASE = re.compile(r"\d+\.\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?")
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +116,11 @@ def load_environments(path: Path) -> dict[str, Environment]:
     except msgspec.ValidationError as error:
         named = re.search(r"`\$?\.?(\w+)`", str(error))
         raise BadConfiguration(f"{path.name}:{_line(text, '', named[1] if named else '')}: {error}") from error
+    if _time(head.cutoff) is None:
+        raise BadConfiguration(
+            f"{path.name}:{_line(text, '', 'cutoff')}: cutoff = {head.cutoff!r} must be a day or a time such as "
+            "2026-11-15T00:00:00Z"
+        )
     if not isinstance(rows, dict):
         raise BadConfiguration(f"{path.name}:{_line(text, '', 'environments')}: environments must be tables")
     return {name: _environment(name, row, head, _Place(path.name, text, name)) for name, row in rows.items()}
@@ -148,8 +157,10 @@ def _environment(name: str, table: Any, head: _Head, place: _Place) -> Environme
             f"names the release of tensorflow = {row.tensorflow!r}, or that and a variant (cpu-tf2.16-legacy), or "
             "DEVICE-keras3-BACKEND"
         )
-    if not _PYTHON.fullmatch(row.python):
-        raise BadConfiguration(f"{place('python')}: python = {row.python!r} of {name} must be a release such as 3.13")
+    if row.tensorflow and not _RELEASE.fullmatch(row.tensorflow):
+        where = place("tensorflow")
+        raise BadConfiguration(f"{where}: tensorflow = {row.tensorflow!r} of {name} must be a release such as 2.21.0")
+    _check_python(name, row, head, place)
     if bool(row.package or row.base) != bool(row.tensorflow):
         raise BadConfiguration(f"{place('package')}: {name} needs a package that ships tensorflow = {row.tensorflow!r}")
     if row.cuda and row.cuda not in head.cuda:
@@ -172,6 +183,24 @@ def _environment(name: str, table: Any, head: _Head, place: _Place) -> Environme
         base=row.base,
         places={"": place(), "python": place("python")},
     )
+
+
+def _time(cutoff: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(cutoff)
+    except ValueError:
+        return None
+
+
+def _check_python(name: str, row: Row, head: _Head, place: _Place) -> None:
+    """Cells are written for 3.7; since 3.9 one release came a year (PEP 602), and a lock is no newer than the cutoff."""
+    match, time = _PYTHON.fullmatch(row.python), _time(head.cutoff)
+    newest = time.year - _BEFORE_PYTHON_3_0 if time else 0
+    if not match or not _OLDEST_PYTHON <= int(match[1]) <= newest:
+        raise BadConfiguration(
+            f"{place('python')}: python = {row.python!r} of {name} must be a release such as 3.13 "
+            f"(3.{_OLDEST_PYTHON} to 3.{newest})"
+        )
 
 
 def _line(text: str, table: str, key: str) -> int:

@@ -32,8 +32,9 @@ def anywhere(tmp_path, locks, venvs):
 
 
 def change_python(planted, python):
-    """Let the environments ask for another Python, with locks made for it."""
-    (planted.root / "environments.toml").write_text(axis(python))
+    """Let the environments ask for another Python, with locks made for it in a year that has it."""
+    cutoff = f'cutoff = "{2011 + int(python.partition(".")[2])}'
+    (planted.root / "environments.toml").write_text(re.sub(r'^cutoff = "\d{4}', cutoff, axis(python)))
     environment = load_environments(planted.root / "environments.toml")[ID]
     make_lock(planted.root / f"docker/locks/{ID}.txt", environment)
 

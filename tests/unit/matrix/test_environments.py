@@ -50,6 +50,13 @@ FIRST = '[environments."cpu-tf2.21"]\n'
         (f"{FIRST}{ROW.replace('keras = 3', 'keras = three')}", 7, "Invalid value"),
         (f"{FIRST}{ROW.replace('keras = 3', 'keras = true')}", 7, "keras"),
         (f"{FIRST}{ROW.replace('3.13', '3.13x')}", 6, "3.13x"),
+        (
+            f"{FIRST}{ROW.replace('3.13', '3.77')}",
+            6,
+            "'3.77' of cpu-tf2.21 must be a release such as 3.13 (3.7 to 3.15)",
+        ),
+        (f"{FIRST}{ROW.replace('3.13', '3.6')}", 6, "'3.6'"),
+        (f"{FIRST}{ROW.replace('2.21.0', '2.21.x')}", 4, "tensorflow = '2.21.x' of cpu-tf2.21"),
         (f"{FIRST}{ROW}[environments.'cpu-tf2.20']\n{ROW}", 8, "DEVICE-tfRELEASE"),
         (f"{FIRST}{ROW}{FIRST}{ROW}", 8, "twice"),
         (f"{FIRST}{ROW}{ROW}", 8, "overwrite"),
@@ -67,6 +74,17 @@ def test_what_is_wrong_in_the_file_is_named_with_its_line(tmp_path, tables, line
 def test_a_wrong_word_in_the_head_is_named_with_its_line(tmp_path):
     with pytest.raises(BadConfiguration, match=r"^environments\.toml:2: .*comon"):
         load(tmp_path, "", head='cutoff = "2026-01-01T00:00:00Z"\ncomon = ["pytest"]\n')
+
+
+@pytest.mark.parametrize("cutoff", ["yesterday", "2026-13-01", "", "15 November 2026"])
+def test_a_cutoff_that_is_no_time_is_named_with_its_line(tmp_path, cutoff):
+    with pytest.raises(BadConfiguration, match=rf"^environments\.toml:1: cutoff = '{cutoff}'"):
+        load(tmp_path, "", head=f'cutoff = "{cutoff}"\ncommon = ["pytest"]\n')
+
+
+@pytest.mark.parametrize("cutoff", ["2026-11-15T00:00:00Z", "2026-11-15", "2026-11-15T12:30:00+01:00"])
+def test_a_cutoff_is_a_day_or_a_time(tmp_path, cutoff):
+    assert load(tmp_path, f"{FIRST}{ROW}", head=f'cutoff = "{cutoff}"\ncommon = []\n')["cpu-tf2.21"].cutoff == cutoff
 
 
 def test_rows_of_other_kinds_have_sessions_and_tags_of_their_own(tmp_path):
