@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple, Pattern, Sequence
+from typing import Any, Container, Mapping, NamedTuple, Pattern, Sequence
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .errors import CheckpointError, MappingError
 from .frozen import variable_name
-from .inference import Group, find_candidates, fit, group_sources, group_targets, misfits, named_layout, refusal
+from .inference import (
+    SINGLE,
+    Group,
+    find_candidates,
+    fit,
+    group_sources,
+    group_targets,
+    misfits,
+    named_layout,
+    refusal,
+)
 from .layouts import CATALOGUE
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
+from .series import Parts, find_shifts, join_layers, likest, trim
 from .settle import Choice, settle
 from .transforms import whole
 from .weight_files import fitting
@@ -89,9 +100,13 @@ class _Planner:
         self._averages = averages
         self._problems = Problems(checkpoint.path, targets, self._roles)
         self._rows: list[Row] = []
+        # What has no place yet, by name; a shadow that is taken stands under its variable's, which `_keys` tells.
         self._open: dict[str, TensorInfo] = {}
+        self._keys: dict[str, str] = {}
         self._claimed: dict[Layer, set[str]] = {}
         self._layer_groups: dict[Layer, list[Group]] = {}
+        # What names and structure say, with the names of both sides, as opposed to rules.
+        self._found: list[tuple[Parts, Parts, Row]] = []
 
     def plan(self, infer: bool, places: tuple[dict[str, str], ...] = ()) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
@@ -105,9 +120,11 @@ class _Planner:
         self._by_role()
         self._by_averages()
         self._by_place(places)
-        self._by_name()
+        self._by_name(whole_layers=infer)
         if infer:
             self._by_structure()
+        else:
+            self._check_order()
         self._problems.check(self._rows, list(self._open.values()))
         if self._problems.found:
             raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
@@ -126,7 +143,7 @@ class _Planner:
         for row in rows:
             self._problems.check_dtype(row)
             self._rows.append(row._replace(reason=why))
-            self._open.pop(row.source, None)
+            self._open.pop(self._keys.get(row.source, row.source), None)
 
     def _by_rules(self, info: TensorInfo) -> list[Row]:
         rows: list[Row] = []
@@ -217,6 +234,7 @@ class _Planner:
             if self._averages == "shadow" and name in self._open:
                 # The shadow stands under the variable's name from here on; rows name it by its own.
                 self._open[name] = shadow
+                self._keys[shadow.name] = name
                 self._rows.append(_ignored(raw, f"its moving average {shadow.name} is taken instead"))
             else:
                 self._rows.append(_ignored(shadow, f"{self._roles[shadow.name]}; the variable itself is taken"))
@@ -229,39 +247,67 @@ class _Planner:
             row = Row(source, name, "load", "identity", None, "", info.shape, info.dtype, target.shape, target.dtype)
             self._take([row], "its place in the model, by which Keras names it")
 
-    def _by_name(self) -> None:
-        free = self._free()
-        for key, info in list(self._open.items()):
-            label = key if key != info.name else self._label(info)
-            target = free.get(label)
-            if target is not None and target.shape == info.shape:
+    def _by_name(self, whole_layers: bool = False, busy: Container[str] = ()) -> None:
+        """What has the name and shape of a variable; of `whole_layers`, not where another of its layer misfits."""
+        free, labels = self._free(), self._labels()
+        unlike = {
+            label.rpartition("/")[0]
+            for label, info in labels.items()
+            if whole_layers and label in free and free[label].shape != info.shape
+        }
+        for label, info in labels.items():
+            target = None if info.name in busy else free.get(label)
+            if target is not None and target.shape == info.shape and label.rpartition("/")[0] not in unlike:
                 row = Row(info.name, label, "load", "identity", None, "", info.shape, info.dtype)
-                self._take([row._replace(target_shape=target.shape, target_dtype=target.dtype)], "the same name")
-                self._open.pop(key, None)
+                row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
+                self._take([row], "the same name")
+                self._found.append((*trim(tuple(label.split("/"))), row))
 
     def _by_structure(self) -> None:
-        labels = {key if key != info.name else self._label(info): info for key, info in self._open.items()}
+        labels = self._labels()
         groups = group_sources(labels)
         chosen, left = settle(find_candidates(groups, group_targets(self._free())))
         self._choose(chosen)
+        self._by_name(busy=set().union(*(candidate.sources() for candidate in left)))
         chosen, more = settle(self._single_candidates(labels, left))
         self._choose(chosen)
+        self._check_order()
         self._problems.ambiguous([*left, *more])
         still = [group for group in groups if self._is_open(group)]
         self._problems.refused(still)
         self._problems.misfits(misfits(still, group_targets(self._free())))
 
+    def _check_order(self) -> None:
+        """Going by the same names must not put layers that are numbered alike out of their order (see `series`)."""
+        sources, targets = [
+            [
+                (*trim(tuple(name.split("/"))), Row(source, name, "load", "identity", None, "", shape, dtype, shape))
+                for name, source, shape, dtype in side
+            ]
+            for side in (
+                [(label, info.name, info.shape, info.dtype) for label, info in self._labels().items()],
+                [(name, "", target.shape, target.dtype) for name, target in self._free().items()],
+            )
+        ]
+        shifts = find_shifts(join_layers(self._found), join_layers(sources), join_layers(targets))
+        self._problems.shifted(shifts)
+
+    def _labels(self) -> dict[str, TensorInfo]:
+        return {key if key != info.name else self._label(info): info for key, info in self._open.items()}
+
     def _is_open(self, group: Group) -> bool:
-        return all(info.name in self._open for info in group.leaves.values())
+        return all(self._keys.get(info.name, info.name) in self._open for info in group.leaves.values())
 
     def _choose(self, chosen: Sequence[Choice]) -> None:
         for choice in chosen:
             candidate = choice.candidate
             note = f"; {candidate.layout.note}" if candidate.layout.note else ""
             self._take(candidate.rows, f"{choice.why} [{candidate.layout.name}{note}]")
+            path = tuple(candidate.path.split("/"))
+            names = likest((candidate.user, tuple(candidate.scope.split("/"))), path), path
+            names = trim(candidate.user, path) if candidate.layout is SINGLE else names
             for row in candidate.rows:
-                for key in [key for key, info in self._open.items() if info.name == row.source]:
-                    del self._open[key]
+                self._found.append((*names, row))
 
     def _single_candidates(self, labels: Mapping[str, TensorInfo], left: Sequence[Any]) -> list[Any]:
         """Single variables for what belongs to no layer that the catalogue knows: the same shape and type."""

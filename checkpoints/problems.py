@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .checkpoint import TensorInfo
     from .planner import Target
     from .roles import Role
+    from .series import Join, Shift
 
 
 # Every problem is told, but where there are hundreds, only the first come with hints, which take time to find.
@@ -71,9 +72,37 @@ class Problems:
             'choose averages="raw" for the variables themselves or averages="shadow" for their averages'
         )
 
+    def shifted(self, shifts: Sequence[Shift]) -> None:
+        """Layers that the same names would put out of the order that their numbers give."""
+        for shift in shifts:
+            sides = [_in_short([join[side].name for join in shift.ordered]) for side in (0, 1)]
+            name, path = ("/".join(side.name) for side in shift.astray)
+            rules = [show(rule) for join in shift.ordered for rule in self._in_order(join)]
+            self.add(
+                f"ambiguous: {sides[0]} of the file are numbered unlike {sides[1]} of the model: {name} goes to {path} "
+                f"by its name, to {'/'.join(shift.wanted.name)} by their order; say which, as in (all of them)\n"
+                + "\n".join(rules)
+            )
+
+    def _in_order(self, join: Join) -> list[AnyRule]:
+        """The rules that take one layer where it belongs in the order of its series."""
+        path = "/".join(join.target.name)
+        rules: list[AnyRule] = []
+        for leaf, row in zip(join.source.leaves, join.source.rows):
+            name = f"{path}/{leaf}" if leaf and path else leaf or path
+            rules.append(Rule(re.escape(row.source), name, row.transform))
+            self._told_sources.add(row.source)
+            self._told_targets.add(name)
+        if any(row.action == "fill" for row in join.source.rows):
+            # Only a layout says what a variable gets that the file lacks.
+            scope = next(row.source for row in join.source.rows if row.source).rpartition("/")[0]
+            return [Layer(re.escape(scope), path)]
+        return sorted(rules)
+
     def ambiguous(self, left: Sequence[Candidate]) -> None:
         """Alternatives that fit equally well, told once for all scopes that compete for the same layers."""
         by_scope: dict[str, list[Candidate]] = {}
+        left = [candidate for candidate in left if not candidate.sources() & self._told_sources]
         for candidate in left:
             by_scope.setdefault(candidate.scope or candidate.rows[0].source, []).append(candidate)
             self._told_sources |= candidate.sources()
@@ -226,6 +255,11 @@ def _tiling(boxes: Sequence[Box], shape: tuple[int, ...]) -> str | None:
     except WireError as error:
         return str(error).replace("its slices", "the parts")
     return None
+
+
+def _in_short(names: Sequence[tuple[str, ...]]) -> str:
+    listed = ["/".join(name) for name in names]
+    return ", ".join(listed if len(listed) < 5 else [*listed[:2], "...", listed[-1]])
 
 
 def _list_near(names: Sequence[str]) -> str:

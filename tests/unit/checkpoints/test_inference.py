@@ -152,3 +152,100 @@ def test_the_table_counts_the_constants_of_a_graph():
     rows = (Row("a/axis", None, "ignore", reason="constant"), Row("w", "x", "load", reason="the same name"))
     lines = Plan(rows).table().splitlines()
     assert len(lines) == 3 and lines[-1] == "1 loaded, 1 left, 1 of them constants of the graph"
+
+
+def every_rule(error):
+    """All rules that an error suggests for series, as a user pastes them."""
+    text = "\n".join(problem for problem in error.problems if "by their order" in problem)
+    found = re.findall(r"^(?:Rule|Layer)\(.*\)$", text, re.MULTILINE)
+    return [eval(rule, {"Rule": Rule, "Layer": Layer}) for rule in found]
+
+
+def norm(scope):
+    return {f"{scope}/{leaf}": (4,) for leaf in ("beta", "gamma", "moving_mean", "moving_variance")}
+
+
+def bare_norm(scope):
+    """As slim makes it by default, without gamma."""
+    return {name: shape for name, shape in norm(scope).items() if not name.endswith("gamma")}
+
+
+SHIFTED = {
+    "Keras": (dense, "dense{}", ["_1", "_2", "_3"], "dense{}", ["", "_1", "_2"]),
+    "Keras, by two": (dense, "dense{}", ["_2", "_3", "_4", "_10"], "dense{}", ["", "_1", "_2", "_3"]),
+    "from 1 and from 0": (dense, "net/fc{}", "1234", "net/fc{}", "0123"),
+    "from 0 and from 1": (dense, "net/conv{}", "0123", "m/conv{}", "1234"),
+    "another scope": (dense, "net/h{}", "1234", "model/h{}", "0123"),
+    "the scope is numbered": (dense, "bert/encoder/layer_{}/dense", "1234", "encoder/layer_{}/dense", "0123"),
+    "underscores": (dense, "bert/layer_{}/out/dense", "1234", "layer_{}_out_dense", "0123"),
+    "normalization": (norm, "enc/layer_{}/LayerNorm", "123", "enc/layer_{}/LayerNorm", "012"),
+    "cells of scopes": (norm, "enc/conv{}/BatchNorm", "123", "enc/conv{}/BatchNorm", "012"),
+    "variables alone": (lambda name: {name: (3, 3)}, "net/w{}", "123", "net/w{}", "012"),
+    "tables": (lambda name: {name + "/embeddings": (3, 3)}, "net/e{}", "123", "net/e{}", "012"),
+}
+
+
+@pytest.mark.parametrize("infer", [True, False])
+@pytest.mark.parametrize("case", sorted(SHIFTED))
+def test_shifted_numbers_are_not_taken_for_names(made, case, infer):
+    layer, file, numbers, ours, others = SHIFTED[case]
+    scopes, layers = [file.format(n) for n in numbers], [ours.format(n) for n in others]
+    checkpoint = made({name: shape for scope in scopes for name, shape in layer(scope).items()})
+    variables = model(*map(layer, layers))
+    if not infer and file.rpartition("/")[0] != ours.rpartition("/")[0]:
+        pytest.skip("without inference no name is the same")
+    with pytest.raises(MappingError, match="by their order") as raised:
+        make_plan(checkpoint, variables, infer=infer)
+    assert len(raised.value.problems) == 1
+    found = targets(make_plan(checkpoint, variables, every_rule(raised.value), infer=infer))
+    for scope, path in zip(scopes, layers):
+        assert [found[name] for name in sorted(layer(scope))] == sorted(layer(path))
+
+
+def test_shifted_layers_whose_values_are_filled_are_suggested_whole(made):
+    scopes = [f"net/conv{number}/BatchNorm" for number in "123"]
+    checkpoint = made({name: shape for scope in scopes for name, shape in bare_norm(scope).items()})
+    variables = model(*(norm(f"ours/conv{number}") for number in "012"))
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, infer=True)
+    found = targets(make_plan(checkpoint, variables, every_rule(raised.value), infer=True))
+    assert [found[scope + "/beta"] for scope in scopes] == [f"ours/conv{number}/beta" for number in "012"]
+
+
+def test_shapes_that_only_one_order_fits_are_no_reason_to_ask(made):
+    checkpoint = made({**dense("dense_1", 2), **dense("dense_2", 4), **dense("dense_3", 4, 2)})
+    found = targets(
+        make_plan(checkpoint, model(dense("dense", 2), dense("dense_1"), dense("dense_2", 4, 2)), infer=True)
+    )
+    assert [found[f"dense_{n}/kernel"] for n in (1, 2, 3)] == ["dense/kernel", "dense_1/kernel", "dense_2/kernel"]
+    twisted = model(dense("dense_3", 2), dense("dense_2"), dense("dense_1", 4, 2))
+    found = targets(make_plan(checkpoint, twisted, infer=True))
+    assert [found[f"dense_{n}/kernel"] for n in (1, 2, 3)] == ["dense_3/kernel", "dense_2/kernel", "dense_1/kernel"]
+
+
+def test_some_layers_of_a_shifted_series_have_shapes_of_their_own(made):
+    checkpoint = made({**dense("dense_1", 2), **dense("dense_2"), **dense("dense_3"), **dense("dense_4", 4, 2)})
+    variables = model(dense("dense", 2), dense("dense_1"), dense("dense_2"), dense("dense_3", 4, 2))
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, infer=True)
+    found = targets(make_plan(checkpoint, variables, every_rule(raised.value), infer=True))
+    assert found["dense_2/kernel"] == "dense_1/kernel" and found["dense_3/bias"] == "dense_2/bias"
+
+
+def test_a_gap_in_the_numbers_is_no_shift(made):
+    scopes = ["dense", "dense_1", "dense_5"]
+    checkpoint = made({name: shape for scope in scopes for name, shape in dense(scope).items()})
+    found = targets(make_plan(checkpoint, model(*map(dense, ("dense", "dense_1", "dense_2"))), infer=True))
+    assert [found[scope + "/bias"] for scope in scopes] == ["dense/bias", "dense_1/bias", "dense_2/bias"]
+
+
+def test_two_networks_that_number_alike_are_two_series(made):
+    file = [
+        *(dense(f"gen/{name}") for name in ("dense", "dense_1")),
+        *(dense(f"dis/{n}") for n in ("dense", "dense_1")),
+    ]
+    checkpoint = made({name: shape for layer in file for name, shape in layer.items()})
+    ours = ["gen/dense", "gen/dense_1", "dis/dense_2", "dis/dense_3"]
+    found = targets(make_plan(checkpoint, model(*map(dense, ours)), infer=True))
+    assert found["dis/dense/kernel"] == "dis/dense_2/kernel" and found["dis/dense_1/kernel"] == "dis/dense_3/kernel"
+    assert found["gen/dense_1/kernel"] == "gen/dense_1/kernel"
