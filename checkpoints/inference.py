@@ -85,7 +85,22 @@ def refusal(group: Group) -> str | None:
 
 def fit(group: Group, path: str, leaves: Mapping[str, Target]) -> tuple[tuple[Row, ...], str]:
     """The rows that carry all of `group` into all of the layer at `path`; or no rows, and why not."""
+    if not _named(group, path):
+        return (), f"neither {group.scope} nor {path} is named like this layout"
+    return _fit(group, path, leaves)
+
+
+def _named(group: Group, path: str) -> bool:
+    """Whether scope or path say what shapes alone do not."""
+    named = group.layout.named
+    return not named or any(re.search(named, name) for name in (group.scope, path))
+
+
+def _fit(group: Group, path: str, leaves: Mapping[str, Target]) -> tuple[tuple[Row, ...], str]:
     rows = []
+    missing = [leaf for leaf in group.layout.needs if leaf not in group.leaves]
+    if missing:
+        return (), f"there is no {missing[0]}"
     taken: dict[str, list[Row]] = {leaf: [] for leaf in leaves}
     for part in group.layout.parts:
         target = leaves.get(part.target)
@@ -153,12 +168,12 @@ def find_candidates(groups: Sequence[Group], layers: Mapping[str, Mapping[str, T
             # Whether a layer fits depends on shapes alone, so it is tried once for all that are alike.
             key = (group.layout.name, shapes, kind)
             if key not in known:
-                known[key] = fit(_anonymous(group), "", dict(kind))[0]
+                known[key] = _fit(_anonymous(group), "", dict(kind))[0]
             if not known[key]:
                 continue
             for path in _plausible(user, paths):
-                if (members, path) not in found:
-                    rows = tuple(_named(row, group, path) for row in known[key])
+                if (members, path) not in found and _named(group, path):
+                    rows = tuple(_renamed(row, group, path) for row in known[key])
                     found[members, path] = Candidate(group.layout, group.scope, user, path, rows)
     return _most_complete(list(found.values()))
 
@@ -168,7 +183,7 @@ def _anonymous(group: Group) -> Group:
     return group._replace(leaves={leaf: info._replace(name=leaf) for leaf, info in group.leaves.items()})
 
 
-def _named(row: Row, group: Group, path: str) -> Row:
+def _renamed(row: Row, group: Group, path: str) -> Row:
     source = group.leaves[row.source].name if row.source else ""
     return row._replace(source=source, target=f"{path}/{row.target}" if path else row.target)
 
@@ -212,11 +227,14 @@ def misfits(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]])
 
 
 def named_layout(text: str) -> Layout:
-    """The layout of that name, with the options behind a colon; ValueError if there is none."""
+    """The layout of that name, with the options behind a colon; ValueError if there is none.
+
+    Who names a layout means it, so scopes and layers may be called what they like.
+    """
     name, _, options = text.partition(":")
     if name not in BY_NAME:
         raise ValueError("unknown layout {!r}; there are {}".format(name, ", ".join(sorted(BY_NAME))))
-    return BY_NAME[name].with_options(options)
+    return BY_NAME[name].with_options(options)._replace(named="")
 
 
 SINGLE = Layout("single", ())

@@ -21,6 +21,7 @@ from .inference import (
     refusal,
 )
 from .layouts import CATALOGUE
+from .layouts.keras_cudnn import cudnn_layers
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
@@ -98,6 +99,7 @@ class _Planner:
         self._names = object_names(checkpoint)
         self._roles = checkpoint.roles()
         self._averages = averages
+        self._cudnn = cudnn_layers({self._label(info): info for info in self._tensors.values()})
         self._problems = Problems(checkpoint.path, targets, self._roles)
         self._rows: list[Row] = []
         # What has no place yet, by name; a shadow that is taken stands under its variable's, which `_keys` tells.
@@ -125,6 +127,7 @@ class _Planner:
             self._by_structure()
         else:
             self._check_order()
+        self._problems.stored_for_cudnn(self._cudnn.values(), self._rows)
         self._problems.check(self._rows, list(self._open.values()))
         if self._problems.found:
             raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
@@ -257,6 +260,9 @@ class _Planner:
         }
         for label, info in labels.items():
             target = None if info.name in busy else free.get(label)
+            layer = self._cudnn.get(label.rpartition("/")[0])
+            if layer is not None and not layer.suits(layer.scope, self._targets):
+                continue
             if target is not None and target.shape == info.shape and label.rpartition("/")[0] not in unlike:
                 row = Row(info.name, label, "load", "identity", None, "", info.shape, info.dtype)
                 row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
@@ -314,6 +320,7 @@ class _Planner:
         from .inference import single_candidates
 
         busy: set[str] = set().union(*(candidate.sources() for candidate in left)) if left else set()
+        busy.update(info.name for layer in self._cudnn.values() for info in layer.leaves.values())
         paths = {row.target for candidate in left for row in candidate.rows}
         open_names = {info.name for info in self._open.values()}
         sources = {label: info for label, info in labels.items() if info.name in open_names and info.name not in busy}

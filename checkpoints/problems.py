@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Mapping, Sequence
+from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 
 from .checkpoint import element_count
 from .inference import Candidate, Group, refusal, same_kind
@@ -16,6 +16,7 @@ from .wire import WireError
 
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
+    from .layouts.keras_cudnn import CuDNNLayer
     from .planner import Target
     from .roles import Role
     from .series import Join, Shift
@@ -132,6 +133,15 @@ class Problems:
                 self._told_sources |= names
                 settle = show(Ignore(re.escape(group.scope) + "/.*", "why it stays"))
                 self.add(f"{group.scope} cannot be carried over: {reason}\n{settle}")
+
+    def stored_for_cudnn(self, layers: Iterable[CuDNNLayer], rows: Sequence[Row]) -> None:
+        """Layers of Keras's CuDNN classes that have no place, or one where their kernels would mean something else."""
+        for layer in layers:
+            problem = layer.problem(rows, self._targets)
+            names = {info.name for info in layer.leaves.values()}
+            if problem and not names & self._told_sources:
+                self._told_sources |= names
+                self.add(problem)
 
     def misfits(self, found: Mapping[str, Sequence[tuple[Group, str]]]) -> None:
         """Recurrent cells that fit no layer of the model, and why not."""

@@ -20,6 +20,8 @@ Box = Tuple[Tuple[int, int], ...]
 class Piece(NamedTuple):
     """A box of the source that becomes a box of the target: permuted by `axes`, reshaped, then `add` added.
 
+    Where there is a `fold`, the box is first of all given that shape.
+
     Where `source` is None, the box of the target is filled with `add`: what the model has and the file has not.
     """
 
@@ -27,6 +29,7 @@ class Piece(NamedTuple):
     target: Box
     axes: tuple[int, ...] | None = None
     add: float = 0.0
+    fold: Shape | None = None
 
 
 Pieces = Callable[..., List[Piece]]
@@ -95,6 +98,8 @@ def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, An
         target[index_of(piece.target)] = piece.add
         return
     value = source[index_of(piece.source)]
+    if piece.fold is not None:
+        value = value.reshape(piece.fold)
     if piece.axes is not None:
         value = value.transpose(piece.axes)
     value = value.reshape(box_shape(piece.target))
@@ -115,7 +120,9 @@ def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray
     back = [0] * len(piece.axes)
     for position, axis in enumerate(piece.axes):
         back[axis] = position
-    source[index_of(piece.source)] = value.reshape([shape[axis] for axis in piece.axes]).transpose(back)
+    folded = piece.fold or shape
+    value = value.reshape([folded[axis] for axis in piece.axes]).transpose(back)
+    source[index_of(piece.source)] = value.reshape(shape)
 
 
 @register("identity")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from . import attention, cudnn, embedding, gru, lstm, normalization, objects, plain, slim
+from . import attention, cudnn, embedding, gru, keras_cudnn, lstm, normalization, objects, plain, slim
 from .base import Layout, Part
 
 CATALOGUE: Tuple[Layout, ...] = (
     *cudnn.LAYOUTS,
+    *keras_cudnn.LAYOUTS,
     *lstm.LAYOUTS,
     *gru.LAYOUTS,
     *objects.LAYOUTS,

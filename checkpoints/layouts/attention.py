@@ -26,7 +26,14 @@ def merge(source: Shape, target: Shape) -> list[Piece]:
     return [Piece(whole(source), whole(target))]
 
 
+_ATTENTION = "(?i)attention|attn"
+
+# The shapes fit others as well, such as the kernel of a dense layer and that of a convolution, so the names must agree.
 LAYOUTS = (
-    Layout("attention heads", (Part("kernel", "kernel", "heads.split"), Part("bias", "bias", "heads.split"))),
-    Layout("attention output", (Part("kernel", "kernel", "heads.merge"), Part("bias", "bias"))),
+    Layout(
+        "attention heads",
+        (Part("kernel", "kernel", "heads.split"), Part("bias", "bias", "heads.split")),
+        named=_ATTENTION + "|(?:^|[/_])(?:query|key|value)(?:$|[/_])",
+    ),
+    Layout("attention output", (Part("kernel", "kernel", "heads.merge"), Part("bias", "bias")), named=_ATTENTION),
 )

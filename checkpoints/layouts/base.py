@@ -24,6 +24,8 @@ class Layout(NamedTuple):
     With `anywhere` it may be missing.
     `refused` maps patterns of leaves to the reason why a layer that has one cannot be carried over.
     `note` is what a user should know when the layout is used.
+    `needs` are leaves without which it is not this layout; `named` is a pattern for somewhere in the scope or in the
+    path of the model's layer, without which it is not taken unless a rule names it.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Layout(NamedTuple):
     refused: Dict[str, str] = {}
     note: str = ""
     anywhere: bool = False
+    needs: Tuple[str, ...] = ()
+    named: str = ""
 
     def leaf_pattern(self) -> str:
         """A pattern that matches every leaf, refused ones included."""

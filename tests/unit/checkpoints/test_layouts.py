@@ -8,7 +8,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import Checkpoint, Ignore, Layer, MappingError, export, load, make_plan, max_ulps, open_checkpoint
+from checkpoints import (
+    Checkpoint,
+    Ignore,
+    Layer,
+    MappingError,
+    Rule,
+    export,
+    load,
+    make_plan,
+    max_ulps,
+    open_checkpoint,
+    write_saver,
+)
 
 from .support import Variable, corpus, data, needs_corpus
 
@@ -321,3 +333,77 @@ def test_a_frozen_recurrent_network_computes_its_golden_outputs(kind, gates, com
     last = compute(x, *weights(values, "net/recurrent"))[:, -1]
     logits = last @ values["net/out/kernel"] + values["net/out/bias"]
     np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-5)
+
+
+def keras_cudnn(gates, units=5, inputs=3):
+    """A layer as Keras's CuDNN classes store it, under the names that GRU and LSTM have as well."""
+    rows = {"rnn/kernel": inputs, "rnn/recurrent_kernel": units}
+    dice = np.random.RandomState(1)
+    values = {name: dice.normal(size=(size, gates * units)).astype("f4") for name, size in rows.items()}
+    return dict(values, **{"rnn/bias": dice.normal(size=2 * gates * units).astype("f4")})
+
+
+@pytest.mark.parametrize("inputs", [3, 5])
+@pytest.mark.parametrize("rules", [[], [Layer("rnn", "rnn")]])
+def test_a_cudnn_gru_of_keras_is_converted_as_keras_does(rules, inputs, tmp_path):
+    stored = keras_cudnn(3, inputs=inputs)
+    # Keras's own `_convert_rnn_weights`.
+    gates = [np.hsplit(stored["rnn/" + name], 3) for name in ("kernel", "recurrent_kernel")]
+    kernel = np.hstack([gate.T.reshape(gate.shape, order="F") for gate in gates[0]])
+    wanted = [kernel, np.hstack([gate.T for gate in gates[1]]), stored["rnn/bias"].reshape(2, -1)]
+    write_saver(tmp_path / "m", stored)
+    variables = rnn("rnn", 3, inputs, 5, bias=(2, 15))
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        values = carry(checkpoint, variables, rules)
+    for value, right in zip(weights(values, "rnn"), wanted):
+        assert np.array_equal(value, right)
+
+
+@pytest.mark.parametrize("path", ["rnn", "attention"])
+@pytest.mark.parametrize("infer", [False, True])
+@pytest.mark.parametrize(
+    "gates, bias, rules",
+    [(3, (2, 15), [Rule("rnn/bias", "PATH/bias", transform="reshape")]), (3, None, []), (4, None, [])],
+)
+def test_kernels_in_cudnns_order_are_taken_nowhere_else(gates, bias, rules, infer, path, tmp_path):
+    write_saver(tmp_path / "m", keras_cudnn(gates))
+    variables = rnn(path, gates, 3, 5, bias=bias)
+    rules = [rule._replace(target=rule.target.replace("PATH", path)) for rule in rules]
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        with pytest.raises(MappingError) as raised:
+            make_plan(checkpoint, variables, rules, infer=infer)
+    kind = "GRU with reset_after=True" if gates == 3 else "CuDNNLSTM of Keras"
+    assert kind in str(raised.value)
+
+
+def test_a_layer_that_is_stored_for_cudnn_too_takes_it_as_it_is(tmp_path):
+    stored = keras_cudnn(4)
+    write_saver(tmp_path / "m", stored)
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        values = carry(checkpoint, rnn("rnn", 4, 3, 5, bias=(40,)))
+    assert all(np.array_equal(values[name], value) for name, value in stored.items())
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"c/kernel": (6, 3, 4)},
+        {"c/kernel": (2, 3, 12)},
+        {"c/kernel": (2, 3, 12), "c/bias": (12,)},
+        {"c/kernel": (6, 3, 4), "c/bias": (3, 4)},
+    ],
+)
+def test_only_what_is_called_attention_is_taken_for_it(targets, tmp_path):
+    """A dense layer into a convolution fits by its shapes as well, and means nothing."""
+    parts = {"kernel": (6, 12), "bias": (12,)}
+    for scope in ("dense", "attention"):
+        values = {f"{scope}/{name.rpartition('/')[2]}": None for name in targets}
+        write_saver(tmp_path / scope, {name: np.ones(parts[name.rpartition("/")[2]], "f4") for name in values})
+    variables = {name: Variable(shape) for name, shape in targets.items()}
+    with open_checkpoint(tmp_path / "attention") as checkpoint:
+        assert len(make_plan(checkpoint, variables, infer=True).loads()) == len(targets)
+    with open_checkpoint(tmp_path / "dense") as checkpoint:
+        with pytest.raises(MappingError):
+            make_plan(checkpoint, variables, infer=True)
+        layout = "attention heads" if targets["c/kernel"][0] == 6 else "attention output"
+        assert make_plan(checkpoint, variables, [Layer("dense", "c", layout)]).loads()
