@@ -126,11 +126,24 @@ class Hdf5(Checkpoint):
     def _describe(self, dataset: Any, path: str) -> TensorInfo | None:
         if dataset.shape is None:
             return None
-        dtype = "string" if self._is_text(dataset) else dtypes.name_of(dataset.dtype.newbyteorder("="))
+        dtype = self._dtype_of(dataset)
         if dtype is None:
-            return None
+            raise CheckpointError("{}: dataset {}: holds {}, which is not read".format(self.path, path, dataset.dtype))
         shape = tuple(int(extent) for extent in dataset.shape)
         return TensorInfo(path, dtype, shape, element_count(shape) * dataset.dtype.itemsize)
+
+    def _dtype_of(self, dataset: Any) -> str | None:
+        """TensorFlow's name for the type of a dataset; None if it has none."""
+        if self._is_text(dataset):
+            return "string"
+        held = dataset.dtype
+        if held.kind == "V" and held.names is None:
+            # HDF5 has no bfloat16: Keras 3 stores its bytes, and the name of the type beside them.
+            named = dataset.attrs.get("dtype")
+            named = named.decode("utf-8", "replace") if isinstance(named, bytes) else named
+            known = dtypes.BY_NAME.get(named) if isinstance(named, str) else None
+            return named if known and known.wrapped and known.size == held.itemsize else None
+        return None if held.kind == "O" else dtypes.name_of(held.newbyteorder("="))
 
     def _is_text(self, dataset: Any) -> bool:
         return self._h5py.check_dtype(vlen=dataset.dtype) in (str, bytes) or dataset.dtype.kind == "S"
@@ -144,7 +157,7 @@ class Hdf5(Checkpoint):
                 return self._read_text(dataset, info.shape, place)
             array = allocate(info.shape, dtypes.numpy_dtype(info.dtype), place)
             if array.size:
-                dataset.read_direct(array)
+                dataset.read_direct(array.view(dataset.dtype) if array.dtype.names else array)
             return array
 
     def _read_text(self, dataset: Any, shape: tuple[int, ...], place: str) -> np.ndarray[Any, Any]:

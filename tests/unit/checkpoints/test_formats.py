@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from checkpoints import CheckpointError, open_checkpoint, write_saver
+from checkpoints.cli import main
 from checkpoints.table import TableReader, TableWriter
 from checkpoints.wire import field
 
@@ -344,3 +345,34 @@ def test_a_folder_of_the_same_name_beside_a_graph_is_no_checkpoint(tmp_path):
     (tmp_path / "model.meta").write_bytes(b"\x0a\x02\x08\x01")
     with pytest.raises(CheckpointError, match=r"model\.meta: the graph of a checkpoint, without its variables"):
         open_checkpoint(tmp_path / "model.meta")
+
+
+def test_bfloat16_of_keras_3_is_read_from_hdf5_bit_for_bit(tmp_path):
+    """HDF5 has no such type: Keras 3 writes two bytes of no meaning, and an attribute that says what they are."""
+    h5py = pytest.importorskip("h5py")
+    bits = np.array([[0x3F80, 0xBFC0], [0x7FC0, 0x0001]], "<u2")
+    for name, held in [("a", bits), ("b", bits + 1)]:
+        with h5py.File(str(tmp_path / (name + ".weights.h5")), "w") as file:
+            for path, value in [("matrix", held), ("scalar", held[0, 0])]:
+                file.create_dataset("layers/dense/vars/" + path, data=np.asarray(value).view("V2"))
+                file["layers/dense/vars/" + path].attrs["dtype"] = "bfloat16"
+    with open_checkpoint(tmp_path / "a.weights.h5") as checkpoint:
+        info = checkpoint.tensors["layers/dense/vars/matrix"]
+        assert (info.dtype, info.shape, info.nbytes) == ("bfloat16", (2, 2), 8)
+        assert np.array_equal(checkpoint.read("layers/dense/vars/matrix")["bfloat16"], bits)
+        assert checkpoint.read("layers/dense/vars/scalar")["bfloat16"] == bits[0, 0]
+    assert main(["diff", str(tmp_path / "a.weights.h5"), str(tmp_path / "b.weights.h5")]) == 1
+
+
+def test_a_dataset_of_a_type_that_is_not_read_is_not_passed_over(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    opaque = np.zeros(3, "V2")
+    pair = np.zeros(3, [("a", "f4"), ("b", "f4")])
+    lists = h5py.special_dtype(vlen=np.dtype("f4"))
+    for name, options in {"opaque": {"data": opaque}, "pair": {"data": pair}, "lists": {"dtype": lists}}.items():
+        path = tmp_path / (name + ".h5")
+        with h5py.File(str(path), "w") as file:
+            file["fc/kernel"] = np.zeros(3)
+            file.create_dataset("fc/odd", (3,), **options)
+        with pytest.raises(CheckpointError, match=rf"{name}\.h5: dataset /fc/odd: holds .*, which is not read"):
+            open_checkpoint(path)
