@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Tuple
 
+from . import dtypes
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -95,7 +97,9 @@ def index_of(box: Box) -> tuple[slice, ...]:
 def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
     """Copies one piece from `source` into `target`."""
     if piece.source is None:
-        target[index_of(piece.target)] = piece.add
+        import numpy as np
+
+        target[index_of(piece.target)] = _plus(np.zeros((), target.dtype), piece.add)
         return
     value = source[index_of(piece.source)]
     if piece.fold is not None:
@@ -103,7 +107,24 @@ def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, An
     if piece.axes is not None:
         value = value.transpose(piece.axes)
     value = value.reshape(box_shape(piece.target))
-    target[index_of(piece.target)] = value + value.dtype.type(piece.add) if piece.add else value
+    target[index_of(piece.target)] = _plus(value, piece.add)
+
+
+def _plus(value: np.ndarray[Any, Any], amount: float) -> np.ndarray[Any, Any]:
+    """`value` and a constant, in the type of `value`; ValueError for types that cannot be computed with."""
+    if not amount:
+        return value
+    if not value.dtype.names:
+        summed: np.ndarray[Any, Any] = value + value.dtype.type(amount)
+        return summed
+    # A type that NumPy lacks is held as its bits, to which nothing can be added.
+    import numpy as np
+
+    name = value.dtype.names[0]
+    try:
+        return dtypes.cast(dtypes.widen(value).astype("f4") + np.float32(amount), name)
+    except TypeError as error:
+        raise ValueError(f"{amount:g} cannot be added: {error}") from None
 
 
 def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
@@ -111,8 +132,7 @@ def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray
     if piece.source is None:
         return
     value = target[index_of(piece.target)]
-    if piece.add:
-        value = value - value.dtype.type(piece.add)
+    value = _plus(value, -piece.add)
     shape = box_shape(piece.source)
     if piece.axes is None:
         source[index_of(piece.source)] = value.reshape(shape)
