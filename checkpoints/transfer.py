@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -12,8 +12,12 @@ from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
 from .plan import Plan, Row, group_by_target
 from .planner import describe_targets
+from .slices import check_tiling
 from .source import Source
-from .transforms import apply, apply_inverse, pieces_of
+from .transforms import Box, apply, apply_inverse, pieces_of
+from .wire import WireError
+
+_Side = Tuple[Tuple[int, ...], str]
 
 
 def load(
@@ -28,8 +32,6 @@ def load(
     lists all that differs, and nothing is assigned then. Raises CheckpointError if a variable does not hold, bit for
     bit, what was assigned to it. Holds one variable's values at a time; `loaded` is called with each name that is done.
     """
-    if plan.inverted:
-        raise CheckpointError("this plan leads from the model to the file; load with its inverse()")
     _check_against(plan, checkpoint, variables)
     for name, rows in group_by_target(plan.rows).items():
         value = _assemble(rows, checkpoint.read, inverted=False)
@@ -45,8 +47,12 @@ def load(
         loaded(name)
 
 
-def planned(plan: Plan, checkpoint: Checkpoint) -> Source:
-    """What `load` would assign, under the targets' names, computed from `checkpoint` when it is asked for."""
+def planned(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> Source:
+    """What `load` would assign, under the targets' names, computed from `checkpoint` when it is asked for.
+
+    Raises what `load` raises for a plan that does not fit.
+    """
+    _check_against(plan, checkpoint, variables)
     groups = group_by_target(plan.rows)
     infos = {
         name: TensorInfo(
@@ -64,11 +70,16 @@ def export(plan: Plan, variables: Mapping[str, Any]) -> dict[str, np.ndarray[Any
     """The values of `variables` under the names, shapes and types that the checkpoint of `plan` had.
 
     Takes the plan that loaded them, or its inverse. What the plan left in the file is not there. Raises MappingError
-    if variables are missing or have changed their shape or type.
+    if variables are missing or have changed their shape or type, or if the plan says of a part of one of them, or of a
+    tensor, nothing or two things.
     """
-    back = plan if plan.inverted else plan.inverse()
+    back, forward = (plan, plan.inverse()) if plan.inverted else (plan.inverse(), plan)
     described = describe_targets(variables)
-    problems = []
+    problems = _not_whole(forward.assigned(), both=True)
+    if not plan.inverted:
+        # The way back of a plan has no rows for what it filled.
+        groups = group_by_target(plan.rows)
+        problems += [f"{name}: the plan does not know it" for name in described if name not in groups]
     for row in back.loads():
         have = described.get(row.source)
         if have is None:
@@ -85,9 +96,13 @@ def export(plan: Plan, variables: Mapping[str, Any]) -> dict[str, np.ndarray[Any
 
 
 def _check_against(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:
+    """Raises MappingError unless the plan gives every variable a whole value, of tensors that are as it says."""
+    if plan.inverted:
+        raise CheckpointError("this plan leads from the model to the file; load with its inverse()")
     described = describe_targets(variables)
     groups = group_by_target(plan.rows)
     problems = [f"{name}: the plan gives it no value" for name in described if name not in groups]
+    problems += _not_whole(plan.assigned())
     for name, rows in groups.items():
         have = described.get(name)
         want = (rows[0].target_shape, rows[0].target_dtype)
@@ -105,7 +120,43 @@ def _check_against(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, A
         raise MappingError(problems, f"{checkpoint.path}: the plan does not fit")
 
 
-def _changed(name: str, have: tuple[tuple[int, ...], str], want: tuple[tuple[int, ...], str]) -> str:
+def _not_whole(rows: Sequence[Row], both: bool = False) -> list[str]:
+    """What keeps rows from giving every target one whole value; with `both` from taking every source whole, too.
+
+    A plan that was made does; one that was saved may have been edited since.
+    """
+    problems: list[str] = []
+    ends: dict[tuple[bool, str], tuple[_Side, list[Box]]] = {}
+    for row in rows:
+        source, target = (row.source_shape, row.source_dtype), (row.target_shape, row.target_dtype)
+        load = row.action == "load"
+        if load and not row.dtype and source[1] != target[1]:
+            problems.append(f"{row.source} is {source[1]}, {row.target} is {target[1]}, and no cast is asked for")
+        try:
+            pieces = pieces_of(row.transform, source[0], target[0])
+        except (ValueError, IndexError) as error:
+            problems.append(f"{row.source or 'a constant'} to {row.target} by {row.transform}: {error}")
+            continue
+        sides = [(False, row.target or "", target, [piece.target for piece in pieces])]
+        if load and both:
+            sides.append((True, row.source, source, [piece.source for piece in pieces if piece.source is not None]))
+        for taken, name, side, boxes in sides:
+            first, every = ends.setdefault((taken, name), (side, []))
+            every += boxes
+            if first != side:
+                problems.append(
+                    f"{name}: is {list(first[0])} {first[1]} in one row, {list(side[0])} {side[1]} in another"
+                )
+    for (taken, name), ((shape, _), boxes) in ends.items() if not problems else ():
+        try:
+            check_tiling(boxes, shape)
+        except WireError as error:
+            why = str(error).replace("its slices", "the rows of the plan")
+            problems.append(f"{name}: is not {'taken' if taken else 'given a value'} whole and once: {why}")
+    return problems
+
+
+def _changed(name: str, have: _Side, want: _Side) -> str:
     return f"{name}: is {list(have[0])} {have[1]}, was {list(want[0])} {want[1]} when the plan was made"
 
 

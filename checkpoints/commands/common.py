@@ -136,6 +136,15 @@ def targets_of(spec: str) -> dict[str, Any]:
         return {name: info for name, info in checkpoint.tensors.items() if roles[name].kind == "variable"}
 
 
+def _check_alone(options: argparse.Namespace) -> None:
+    """A saved plan says all there is to say, so that what would go into another one cannot be meant."""
+    for name in ("rules", "averages"):
+        if getattr(options, name):
+            raise ArgumentError(
+                f"--plan {options.plan}: is run as it stands, so --{name} has no say: leave one of them out"
+            )
+
+
 def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argparse.Namespace) -> Plan:
     """The saved plan if one is named, else a new one by rules and inference.
 
@@ -146,6 +155,7 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
     from ..rules import load_rules
 
     if options.plan:
+        _check_alone(options)
         try:
             with open(options.plan, encoding="utf-8") as stream:
                 return Plan.from_json(stream.read())

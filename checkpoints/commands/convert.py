@@ -115,7 +115,7 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
     models = build_models(options.model) if options.to.endswith(_KERAS) or options.objects else {}
     variables = model_variables(models) if models else targets_of(options.model)
     plan = plan_for(checkpoint, variables, options)
-    source = _watched(planned(plan, checkpoint))
+    source = _watched(planned(plan, checkpoint, variables))
     size = sum(info.nbytes for info in source.infos.values())
     if not models:
         return len(source), size, write(options.to, source, options.overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import numpy as np
@@ -19,6 +20,7 @@ from checkpoints import (
     open_checkpoint,
     write_saver,
 )
+from checkpoints.cli import main
 
 from .support import Variable, data, expected
 
@@ -229,3 +231,55 @@ def test_a_variable_that_does_not_keep_what_it_was_given_is_an_error(adam):
         CheckpointError, match="gen/fc1/kernel was assigned from generator/fc1/kernel, but does not hold"
     ):
         load(make_plan(adam, variables, RULES), adam, variables)
+
+
+def recurrent():
+    shapes = {"rnn/kernel": (3, 15), "rnn/recurrent_kernel": (5, 15), "rnn/bias": (15,)}
+    return {name: Variable(shape) for name, shape in shapes.items()}
+
+
+def test_a_saved_plan_that_lacks_a_row_is_not_run(make, tmp_path, capsys):
+    """What no row assigns would be whatever stood in memory."""
+    cells = {"gates__kernel": (8, 10), "gates__bias": (10,), "candidate__kernel": (8, 5), "candidate__bias": (5,)}
+    checkpoint = make(**{"rnn__gru_cell__" + name: np.ones(shape, "f4") for name, shape in cells.items()})
+    model = make(**{name.replace("/", "__"): variable.numpy() for name, variable in recurrent().items()})
+    plan = make_plan(checkpoint, recurrent(), infer=True)
+    assert len(plan.rows) == 6
+    for place in range(6):
+        cut = Plan.from_json(Plan(plan.rows[:place] + plan.rows[place + 1 :]).to_json())
+        variables = recurrent()
+        with pytest.raises(MappingError):
+            load(cut, checkpoint, variables)
+        assert not any(variable.assigned for variable in variables.values())
+        for way_back in (cut, cut.inverse()):
+            with pytest.raises(MappingError):
+                export(way_back, variables)
+        (tmp_path / "plan.json").write_text(cut.to_json())
+        for to in ("out.npz", "out.safetensors", "out"):
+            arguments = ["convert", checkpoint.path, "--model", model.path, "--plan", str(tmp_path / "plan.json")]
+            assert main([*arguments, "--to", str(tmp_path / to)]) == 3
+            assert "the plan does not fit" in capsys.readouterr().err
+            assert not [path for path in os.listdir(str(tmp_path)) if path.startswith("out")]
+
+
+def test_a_saved_plan_whose_rows_contradict_each_other_is_not_run(make):
+    checkpoint = make(w=np.ones((2, 3), "f8"), v=np.ones((2, 3), "f4"))
+    variables = {"w": Variable((2, 3)), "v": Variable((2, 3))}
+    plan = make_plan(checkpoint, variables, [Rule("w", "w", dtype="float32")])
+    (w,), (v,) = ([row for row in plan.rows if row.source == name] for name in "wv")
+    for rows, told in [
+        ((v, w, w), "w: is not given a value whole and once"),
+        ((v, w._replace(dtype=None)), "w is float64, w is float32, and no cast is asked for"),
+        ((v, w._replace(transform="transpose")), "w to w by transpose"),
+        ((v, w._replace(transform="turn")), "unknown transform 'turn'"),
+        ((v._replace(target_shape=(3, 2), transform="transpose"), w), "v: is"),
+    ]:
+        with pytest.raises(MappingError, match=told):
+            load(Plan(rows), checkpoint, variables)
+
+
+def test_a_saved_plan_is_run_as_it_stands(adam, tmp_path, capsys):
+    arguments = ["plan", adam.path, "--model", adam.path, "--plan", str(tmp_path / "plan.json")]
+    for more in (["--averages", "raw"], ["--rules", "rules.py"]):
+        assert main([*arguments, *more]) == 2
+        assert f"so {more[0]} has no say" in capsys.readouterr().err
