@@ -91,6 +91,14 @@ def name_of(dtype: Any) -> str | None:
     return name if name in BY_NAME else None
 
 
+def own(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array`, held as this module holds elements of its type; TensorFlow and JAX have a bfloat16 of their own."""
+    name = name_of(array.dtype)
+    if name is None or not BY_NAME[name].wrapped or array.dtype.names:
+        return array
+    return array.view(numpy_dtype(name))
+
+
 def widen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """`array` as plain numbers: bfloat16 becomes float32 (exactly), quantized integers their stored integers.
 

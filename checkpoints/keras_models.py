@@ -113,11 +113,7 @@ def value_of(variable: Any) -> np.ndarray[Any, Any]:
         value = np.asarray(backend.get_value(variable))
     else:
         value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
-    name = dtypes.name_of(value.dtype)
-    # Arrays of a package's own bfloat16 become this package's, which every NumPy can hold.
-    if name is not None and dtypes.BY_NAME[name].wrapped and not value.dtype.names:
-        value = value.view(dtypes.numpy_dtype(name))
-    return value
+    return dtypes.own(value)
 
 
 def assign(variable: Any, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

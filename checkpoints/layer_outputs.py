@@ -8,6 +8,7 @@ import numpy as np
 
 from .keras_models import predict
 from .plan import Plan, group_by_target
+from .ulps import plain
 
 Close = Callable[[Any, Any], bool]
 
@@ -125,7 +126,7 @@ def compare(
             if scopes and passed:
                 compared -= 1
                 continue
-            error = np.abs(outputs[place].astype("f8") - wanted.astype("f8"))
+            error = np.abs(plain(outputs[place]) - plain(wanted))
             return Layers(compared, total, layer.key, float(error.max()))
     return Layers(compared, total)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import name_of
+from .dtypes import name_of, own, widen
 
 INCOMPARABLE = 1 << 64
 """The distance of what cannot be compared: a NaN and a number, unequal integers, unequal strings."""
@@ -44,6 +44,15 @@ def max_ulps(a: Any, b: Any) -> int:
     larger, smaller = np.maximum(left, right), np.minimum(left, right)
     distance = larger.view(np.uint64) - smaller.view(np.uint64)
     return int(np.where(left_nan, np.uint64(0), distance).max())
+
+
+def plain(values: Any) -> np.ndarray[Any, Any]:
+    """`values` in a type that holds them exactly and in which differences can be taken: complex128, else float64.
+
+    Raises TypeError or ValueError for what is no number that NumPy knows.
+    """
+    widened = widen(own(np.asarray(values)))
+    return widened.astype(np.complex128 if widened.dtype.kind == "c" else np.float64)
 
 
 def ulps_of_largest(a: Any, reference: Any) -> float:

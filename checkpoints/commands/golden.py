@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.to.endswith(".npz"):
         raise ArgumentError(f"--to {options.to}: must end in .npz")
-    arrays = run_graph(options.graph, options.output, _layers(options), parse_feeds(options.feed))
+    ran = run_graph(options.graph, options.output, _layers(options), parse_feeds(options.feed))
+    arrays = {name: dtypes.own(array) for name, array in ran.items()}
     infos = {n: TensorInfo(n, dtypes.name_of(a.dtype) or "string", a.shape, a.nbytes) for n, a in arrays.items()}
     write_npz(options.to, Source(infos, arrays.__getitem__), options.overwrite)
     if options.json:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ..elsewhere import find_way, golden_elsewhere
@@ -68,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
         import json
 
         passed = all(result["passed"] for result in results)
-        print(json.dumps({"path": options.path, "outputs": results, "layers": layers._asdict(), "passed": passed}))
+        outputs, compared = [_finite(result) for result in results], _finite(layers._asdict())
+        print(json.dumps({"path": options.path, "outputs": outputs, "layers": compared, "passed": passed}))
     else:
         lines = [("output", "absolute", "relative", "ulp", "")]
         for r in results:
@@ -109,6 +111,7 @@ def _results(
     models: Mapping[str, Any], watched: Mapping[str, Sequence[Watched]], arrays: Mapping[str, Any], options: Any
 ) -> tuple[list[dict[str, Any]], Layers]:
     """The errors of every output, and what comparing layers found."""
+    from ..dtypes import widen
     from ..keras_models import predict
     from ..layer_outputs import compare, together
 
@@ -119,7 +122,7 @@ def _results(
     _check_layers(arrays, watched, path)
     results, layers = [], []
     for key, model in models.items():
-        given = [arrays[name] for name in sorted(arrays) if _belongs(name, "inputs", key, models)]
+        given = [widen(arrays[name]) for name in sorted(arrays) if _belongs(name, "inputs", key, models)]
         wanted = [name for name in sorted(arrays) if _belongs(name, "outputs", key, models)]
         if not given or not wanted:
             hint = f"; give --output {key}=OPERATION" if options.graph and key else ""
@@ -168,19 +171,29 @@ def _belongs(name: str, kind: str, key: str, keys: Mapping[str, Any]) -> bool:
 def _compare(name: str, computed: Any, golden: Any, options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
-    from ..ulps import max_ulps
+    from .. import dtypes
+    from ..ulps import max_ulps, plain
 
     if computed.shape != golden.shape:
         raise CheckpointError(f"{name}: the model computes {list(computed.shape)}, golden is {list(golden.shape)}")
-    error = np.abs(computed.astype("f8") - golden.astype("f8"))
-    size = np.abs(golden.astype("f8"))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    if not golden.size:
+        raise CheckpointError(f"{name}: golden is {list(golden.shape)}, which has no element to compare")
+    computed, golden = dtypes.own(computed), dtypes.own(golden)
+    try:
+        one, other = plain(computed), plain(golden)
+        # Where only one has an imaginary part, none is cast away.
+        kind = golden.dtype if golden.dtype.kind == "c" or computed.dtype.kind != "c" else computed.dtype
+        ulps = max_ulps(*(dtypes.cast(each, dtypes.name_of(kind) or "") for each in (computed, golden)))
+    except (TypeError, ValueError, KeyError):
+        raise CheckpointError(f"{name}: {computed.dtype} and golden {golden.dtype} cannot be compared") from None
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error, size = np.abs(one - other), np.abs(other)
         relative = np.where(error == 0, 0, error / size)
     passed = bool(np.all(error <= options.atol + options.rtol * size))
-    return {
-        "name": name,
-        "absolute": float(error.max()) if error.size else 0.0,
-        "relative": float(relative.max()) if error.size else 0.0,
-        "ulps": max_ulps(computed.astype(golden.dtype), golden),
-        "passed": passed,
-    }
+    found = {"absolute": float(error.max()), "relative": float(relative.max()), "ulps": ulps}
+    return {"name": name, **found, "passed": passed}
+
+
+def _finite(told: Mapping[str, Any]) -> dict[str, Any]:
+    """`told` for JSON, which has no word for NaN and the infinities."""
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in told.items()}

@@ -15,6 +15,7 @@ import pytest
 
 from checkpoints import write_saver
 from checkpoints.cli import main
+from checkpoints.dtypes import cast
 
 from .support import HERE, data, expected
 
@@ -341,3 +342,50 @@ def test_conversion_holds_one_tensor_at_a_time(to, tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 4 * size  # of eight
+
+
+def test_verify_compares_both_parts_of_complex_outputs_and_says_nan_in_json(module, capsys, tmp_path):
+    x = np.ones((2, 4), "f4")
+    golden = x @ expected("adam")["generator/fc1/kernel"] + expected("adam")["generator/fc1/bias"]
+    given = {"good": golden, "imaginary": golden + 1j, "complex": golden + 0j, "nan": golden * np.float32("nan")}
+    for name, value in given.items():
+        np.savez(str(tmp_path / (name + ".npz")), inputs_x=x, outputs_y=value)
+    arguments = ["verify", "--json", data("adam"), "--model", module + ":build", "--golden"]
+    told = {}
+    for name in given:
+        status = main([*arguments, name + ".npz"])
+        told[name] = status, json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["outputs"][0]
+    assert told["imaginary"][0] == 1 and told["imaginary"][1]["absolute"] == pytest.approx(1.0)
+    assert (told["complex"][0], told["complex"][1]["ulps"]) == (0, 0)
+    assert told["nan"][0] == 1 and told["nan"][1]["absolute"] is None
+
+    with open(module + ".py", "a") as stream:
+        stream.write(
+            "\nclass Turned(Model):\n    def predict_on_batch(self, x):\n"
+            "        return super().predict_on_batch(x) + 5j\ndef turned():\n    return Turned()\n"
+        )
+    del sys.modules[module]
+    arguments[4] = module + ":turned"
+    assert [main([*arguments, name + ".npz"]) for name in ("good", "complex")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "outputs, said",
+    [
+        (np.zeros((0, 3), "f4"), "outputs_y: golden is [0, 3], which has no element to compare"),
+        (np.zeros((2, 3), [("qint8", "i1")]), "outputs_y: float32 and golden [('qint8', 'i1')] cannot be compared"),
+    ],
+)
+def test_verify_passes_nothing_that_it_cannot_compare(outputs, said, module, capsys, tmp_path):
+    np.savez(str(tmp_path / "g.npz"), inputs_x=np.zeros((len(outputs), 4), "f4"), outputs_y=outputs)
+    assert main(["verify", data("adam"), "--model", module + ":build", "--golden", "g.npz"]) == 4
+    assert said in capsys.readouterr().err
+
+
+def test_verify_takes_golden_values_in_bfloat16(module, capsys, tmp_path):
+    x = np.ones((2, 4), "f4")
+    golden = x @ expected("adam")["generator/fc1/kernel"] + expected("adam")["generator/fc1/bias"]
+    np.savez(str(tmp_path / "g.npz"), inputs_x=x, outputs_y=cast(golden, "bfloat16"))
+    arguments = ["verify", "--json", data("adam"), "--model", module + ":build", "--golden", "g.npz", "--rtol", "0.01"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"][0]["ulps"] == 0
