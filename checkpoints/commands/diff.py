@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ..open import open_checkpoint
@@ -80,16 +81,37 @@ def _compare_values(name: str, left: Any, right: Any, ulps: int) -> dict[str, An
     if distance < INCOMPARABLE:
         entry["ulps"] = distance
         entry["verdict"] = f"other values, {distance} ulp"
-    if left.dtype.names is None and left.dtype.kind in "fiu":
-        with np.errstate(invalid="ignore", over="ignore"):
-            place = int(np.nanargmax(np.abs(left.astype("f8") - right.astype("f8")))) if _comparable(left, right) else 0
-        entry["a"], entry["b"] = left.reshape(-1)[place].item(), right.reshape(-1)[place].item()
+    if left.dtype.names is None and left.dtype.kind in "fiuc":
+        place = _place(left.reshape(-1), right.reshape(-1))
+        entry["a"], entry["b"] = (_told(side.reshape(-1)[place].item()) for side in (left, right))
         entry["at"] = [int(part) for part in np.unravel_index(place, left.shape)]
     return entry
 
 
-def _comparable(left: Any, right: Any) -> bool:
+def _place(left: Any, right: Any) -> int:
+    """Which element to show of two vectors of numbers: of those whose bits differ, the first NaN, else the farthest."""
     import numpy as np
 
+    unlike = np.any(left.view(np.uint8).reshape(left.size, -1) != right.view(np.uint8).reshape(left.size, -1), axis=1)
+    places = np.flatnonzero(unlike)
+    one, other = left[places], right[places]
+    if left.dtype.kind in "iu":
+        # The difference of two integers may not fit into their type, but as bits it does, and unsigned it is right.
+        unsigned = np.dtype("u{}".format(left.dtype.itemsize))
+        distance = np.where(
+            one > other, one.view(unsigned) - other.view(unsigned), other.view(unsigned) - one.view(unsigned)
+        )
+        return int(places[distance.argmax()])
+    nans = np.flatnonzero(np.isnan(one) != np.isnan(other))
+    if nans.size:
+        return int(places[nans[0]])
+    exact = "c16" if left.dtype.kind == "c" else "f8"
     with np.errstate(invalid="ignore", over="ignore"):
-        return not bool(np.all(np.isnan(left.astype("f8") - right.astype("f8"))))
+        far = np.abs(one.astype(exact) - other.astype(exact))
+    # Two NaNs of other bits are no distance apart.
+    return int(places[np.where(np.isnan(far), -1, far).argmax()])
+
+
+def _told(value: Any) -> Any:
+    """A number for JSON, which has no word for NaN, the infinities and complex numbers."""
+    return value if isinstance(value, int) or (isinstance(value, float) and isfinite(value)) else str(value)

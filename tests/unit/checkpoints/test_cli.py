@@ -389,3 +389,26 @@ def test_verify_takes_golden_values_in_bfloat16(module, capsys, tmp_path):
     arguments = ["verify", "--json", data("adam"), "--model", module + ":build", "--golden", "g.npz", "--rtol", "0.01"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["outputs"][0]["ulps"] == 0
+
+
+@pytest.mark.parametrize(
+    "one, other, at, sides",
+    [
+        (np.array([1, 2, 3, np.nan], "f4"), np.array([1, 2, 3, 4], "f4"), 3, ("nan", 4.0)),
+        (np.array([1, 2, np.nan, 4], "f4"), np.array([9, 2, 3, np.nan], "f4"), 2, ("nan", 3.0)),
+        (np.array([1, 2, 3], "f4"), np.array([1, 2.5, 9], "f4"), 2, (3.0, 9.0)),
+        (np.array([5, 6, 2**60, 7]), np.array([5, 6, 2**60 + 1, 7]), 2, (2**60, 2**60 + 1)),
+        (np.array([0, -100, 1], "i1"), np.array([90, 100, 1], "i1"), 1, (-100, 100)),
+        (np.array([1, 0], "f4"), np.array([1, -0.0], "f4"), 1, (0.0, -0.0)),
+        (np.array([1, np.inf], "f8"), np.array([2, -np.inf], "f8"), 1, ("inf", "-inf")),
+        (np.array([[1, 1 + 1j]], "c8"), np.array([[1, 1 + 2j]], "c8"), 1, ("(1+1j)", "(1+2j)")),
+        (np.float32(1), np.float32(3), None, (1.0, 3.0)),
+    ],
+)
+def test_diff_shows_an_element_that_differs(one, other, at, sides, tmp_path, capsys):
+    write_saver(tmp_path / "a", {"x": one})
+    write_saver(tmp_path / "b", {"x": other})
+    assert main(["diff", "--json", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    (told,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["differing"]
+    assert told["at"][-1:] == ([] if at is None else [at])
+    assert (told["a"], told["b"]) == sides and str(told["b"]) == str(sides[1])
