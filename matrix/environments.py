@@ -193,7 +193,7 @@ def _time(cutoff: str) -> datetime | None:
 
 
 def _check_python(name: str, row: Row, head: _Head, place: _Place) -> None:
-    """Cells are written for 3.7; since 3.9 one release came a year (PEP 602), and a lock is no newer than the cutoff."""
+    """Cells are written for 3.7; since 3.9 one release came a year (PEP 602); a lock is no newer than the cutoff."""
     match, time = _PYTHON.fullmatch(row.python), _time(head.cutoff)
     newest = time.year - _BEFORE_PYTHON_3_0 if time else 0
     if not match or not _OLDEST_PYTHON <= int(match[1]) <= newest:
