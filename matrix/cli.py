@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -391,7 +392,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status. Never raises: an error is one line on stderr."""
+    """Run one command; returns its exit status. Never raises: an error is one line on stderr, a defect a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # In step with each other, in a log too; and a terminal that has no ✓ is no reason to end.
@@ -413,8 +414,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             why = f"cannot write {where} ({error.strerror}): run in a checkout that you can write"
             return _fail(why, CannotWrite.status)
         if error.errno != errno.ENOSPC:
-            raise
+            return _defect()
         return _fail(f"no space left on the disk of {where}: free some and run again", DiskFull.status)
+    except Exception:
+        return _defect()
+
+
+def _defect() -> int:
+    """What no one foresaw, with its traceback; not the interpreter's own status 1, which says that a cell is bad."""
+    traceback.print_exc()
+    return CarryoverError.status
 
 
 def _left(command: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matrix import cli
-from matrix.errors import BadConfiguration, CannotWrite
+from matrix.errors import BadConfiguration, CannotWrite, CarryoverError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -73,3 +73,13 @@ def test_the_cells_are_those_of_the_file_that_is_named(tmp_path, capsys, text):
     assert cli.main(arguments) == BadConfiguration.status
     (line,) = capsys.readouterr().err.splitlines()
     assert "other.toml" in line
+
+
+@pytest.mark.parametrize("error", [KeyError("key"), FileExistsError(17, "File exists")], ids=["any", "of the system"])
+def test_a_defect_has_a_status_of_its_own_and_not_that_of_a_bad_cell(tmp_path, capsys, monkeypatch, error):
+    def doctor(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "doctor", doctor)
+    assert cli.main(["--root", str(tmp_path), "doctor"]) == CarryoverError.status
+    assert "Traceback" in capsys.readouterr().err
