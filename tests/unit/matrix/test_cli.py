@@ -5,11 +5,16 @@ from __future__ import annotations
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from matrix import cli
-from matrix.errors import BadConfiguration, CannotWrite, CarryoverError
+from matrix.errors import ArtifactMismatch, BadConfiguration, CannotWrite, CarryoverError
+from matrix.project import Project
+from matrix.results import Outcome
+from tests.page import sample
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -83,3 +88,19 @@ def test_a_defect_has_a_status_of_its_own_and_not_that_of_a_bad_cell(tmp_path, c
     monkeypatch.setattr(cli, "doctor", doctor)
     assert cli.main(["--root", str(tmp_path), "doctor"]) == CarryoverError.status
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_fixtures_come_from_cells_that_passed(tmp_path, monkeypatch):
+    """A failed one names the file too, and the one of an earlier run is there."""
+    shutil.copy(CHECKOUT / "environments.toml", tmp_path)
+    project = Project(tmp_path)
+    for folder in (project.artifacts / "tf1-saver/cpu-tf1.15", project.committed / "tf1-saver"):
+        folder.mkdir(parents=True)
+        (folder / folder.parent.name).touch()
+    written = sample.record("cpu-tf1.15", "tests/compatibility/test_a.py::test_a", Outcome.FAILED)
+    written = msgspec.structs.replace(written, details={"artifact": "tf1-saver/cpu-tf1.15"})
+    monkeypatch.setattr(cli, "choose", lambda *_: None)
+    monkeypatch.setattr(cli, "run_environment", lambda *_: SimpleNamespace(records=[written], shown_log="log"))
+    with pytest.raises(ArtifactMismatch, match="has not written"):
+        cli.fixtures(project, "venv")
+    assert [path.name for path in (project.committed / "tf1-saver").iterdir()] == ["fixtures"]
