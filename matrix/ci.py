@@ -11,7 +11,6 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -27,11 +26,10 @@ from matrix.plan import load_checks, planned_cells
 from matrix.project import Project
 from matrix.report.command import gather
 from matrix.report.states import NO_RECORD
-from matrix.results import TRIES, Outcome, Record, Results
+from matrix.results import TRIES, Outcome, Record, Results, unrun
 from matrix.run import Progress
 from matrix.sweep import Store
 from matrix.table import Terminal, bad_lines, counted, matrix_table
-from matrix.tools import host
 
 PATTERN = "part-*.tar.gz"
 _TRY = re.compile(r"\.(\d+)\.tar\.gz$")
@@ -192,28 +190,7 @@ def _account_for_checks(project: Project, jobs: Jobs) -> None:
     why |= dict.fromkeys(jobs.not_run, (Outcome.NOT_RUN, nobody))
     for name, (outcome, reason) in why.items():
         cells = [cell.id for cell in planned_cells(checks, project.environment(name), committed)]
-        results.extend(_unrun(name, cell, outcome, reason) for cell in cells if (name, cell) not in seen)
-
-
-def _unrun(environment: str, cell: str, outcome: Outcome, reason: str) -> Record:
-    return Record(
-        run="",
-        cell=cell,
-        environment=environment,
-        device="",
-        outcome=outcome,
-        reason=reason,
-        seconds=0.0,
-        engine="",
-        isolation="",
-        image="",
-        image_id="",
-        base="",
-        versions={},
-        host=host(),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        log="",
-    )
+        results.extend(unrun(name, cell, outcome, reason) for cell in cells if (name, cell) not in seen)
 
 
 def _bundles(project: Project) -> int:

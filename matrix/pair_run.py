@@ -16,7 +16,7 @@ from matrix.pairs import PlannedCell
 from matrix.plan import Cell
 from matrix.results import Outcome, Record
 from matrix.run import Progress, Run, log_of, run_cells, run_folder
-from matrix.sweep import RESULTS, Store
+from matrix.sweep import RESULTS, Store, about
 
 _ROLES = {"write": "produce", "read": "consume"}
 
@@ -62,9 +62,7 @@ def _cells(store: Store, run: Run, to_do: Sequence[PlannedCell]) -> None:
         return
     run.cells = [Cell(cell.cell) for cell in to_do]
     for cell in to_do:
-        run.about[cell.cell] = {"code": store.code(cell.way), "kind": cell.kind}
-        if cell.role == "consume":
-            run.about[cell.cell] |= {"producer": cell.producer, "way": cell.way}
+        run.about[cell.cell] = {"code": store.code(cell.way), **about(cell)}
     (run.folder / "out").mkdir()
     (run.folder / "in").mkdir()
     wanted = {store.input_of(cell)[0] for cell in to_do if cell.role == "consume"}

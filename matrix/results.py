@@ -5,14 +5,17 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from matrix.tools import exclusive
+from matrix.tools import exclusive, host
 
 #: The detail of a record that says at which try of a workflow's job its cell passed, if not at the first.
 TRIES = "tries"
+#: The detail `how` of a record that says only what kept its cell from a result.
+NO_RESULT = "no result"
 
 
 class Outcome(enum.Enum):
@@ -61,6 +64,29 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     log: str
     details: dict[str, str | int | float | bool] = {}
     inputs: dict[str, str] = {}  # artifacts that the cell read, KIND/NAME: SHA-256 of the manifest
+
+
+def unrun(environment: str, cell: str, outcome: Outcome, reason: str, details: dict[str, str] | None = None) -> Record:
+    """The record of a cell that nothing ran: only the `reason` is known."""
+    return Record(
+        run="",
+        cell=cell,
+        environment=environment,
+        device="",
+        outcome=outcome,
+        reason=reason,
+        seconds=0.0,
+        engine="",
+        isolation="",
+        image="",
+        image_id="",
+        base="",
+        versions={},
+        host=host(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        log="",
+        details={**(details or {})},
+    )
 
 
 class Results:

@@ -30,7 +30,7 @@ from matrix.ledger import Entry, Judged, judge_all, load_ledger
 from matrix.oldest import oldest
 from matrix.pairs import Kind, MatrixPlan, PlannedCell
 from matrix.project import Project
-from matrix.results import Outcome, Record, Results
+from matrix.results import NO_RESULT, Outcome, Record, Results, unrun
 from matrix.table import Terminal, counted
 from matrix.tools import at_once, exclusive
 
@@ -183,17 +183,18 @@ def run_matrix(project: Project, engine: Engine, words: Sequence[str], fresh: bo
     since = datetime.now(UTC).isoformat(timespec="seconds") if fresh else ""
     with _alone(store):
         writing = plan(store, words, "write")
-        stopped, lost = _stage(store, engine, "write", writing, since, terminal)
+        stopped = _stage(store, engine, "write", writing, since, terminal)
         try:
             reading = [cell for cell in plan(store, words, "read") if cell.role == "consume"]
         except NothingSelected:
-            if not stopped:
+            latest = store.latest()
+            if not stopped and not any(one.outcome.bad for cell in writing if (one := latest.get(_key(cell)))):
                 raise
             reading = []  # who would have written it has said what hindered it
-        failed, more = _stage(store, engine, "read", reading, since, terminal)
+        failed = _stage(store, engine, "read", reading, since, terminal)
         latest = store.latest()
-        keys = [(cell.environment, cell.cell) for cell in [*writing, *reading]]
-        records = [latest[key] for key in keys if key in latest and key not in lost | more]
+        keys = [_key(cell) for cell in [*writing, *reading]]
+        records = [latest[key] for key in keys if key in latest]
         return Outcomes(judge_all(records, ledger, store.producers), len(keys), stopped | failed)
 
 
@@ -218,10 +219,10 @@ def _to_run(
 
 def _stage(
     store: Store, engine: Engine, stage: str, cells: Sequence[PlannedCell], since: str, terminal: Terminal
-) -> tuple[dict[str, int], set[tuple[str, str]]]:
+) -> dict[str, int]:
     """Run the part of every environment that has something to do, as many at a time as there are cores.
 
-    Returns the exit status of each part that did not get to its end, and the cells that have no new record therefore.
+    Returns the exit status of each part that did not get to its end.
     """
     parts = _to_run(store, engine, cells, since)
     total = sum(len(to_do) for _, to_do in parts.values())
@@ -238,7 +239,11 @@ def _stage(
             for name, (process, begun) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
-                    _told(store, terminal, stage, name, parts[name][0], time.monotonic() - begun)
+                    own, to_run = parts[name]
+                    after = store.latest()
+                    untouched = [cell for cell in to_run if after.get(_key(cell)) == before.get(_key(cell))]
+                    _fail_the_lost(store, engine, untouched, process.returncode, since)
+                    _told(store, terminal, stage, name, own, time.monotonic() - begun)
                     if process.returncode not in (0, 1):
                         stopped[name] = max(process.returncode, 1)  # negative: it was killed
             time.sleep(_POLL_SECONDS)
@@ -247,9 +252,36 @@ def _stage(
             process.send_signal(signal.SIGTERM)
         for process, _ in running.values():
             process.wait()
-    after = store.latest()
-    left = {(cell.environment, cell.cell) for name in stopped for cell in parts[name][1]}
-    return stopped, {key for key in left if after.get(key) == before.get(key)}
+    return stopped
+
+
+def _key(cell: PlannedCell) -> tuple[str, str]:
+    return cell.environment, cell.cell
+
+
+def _fail_the_lost(store: Store, engine: Engine, cells: Sequence[PlannedCell], status: int, since: str) -> None:
+    """A failed record for those of `cells`, which got none in a part that ended with `status`, that still need one.
+
+    An earlier record would be taken for what this run has found. (An image that was gone and is here again, the same
+    as before, gives its part nothing to do.)
+    """
+    if not cells:
+        return
+    try:
+        prepared = engine.up_to_date(store.environments[cells[0].environment])
+    except LockMismatch:
+        prepared = None
+    how = f"status {status}" if status >= 0 else signal.Signals(-status).name
+    reason = f"no result: its part ended with {how} before it"
+    store.results.extend(
+        unrun(cell.environment, cell.cell, Outcome.FAILED, reason, {**about(cell), "how": NO_RESULT})
+        for cell in store.to_do(cells, prepared.image_id if prepared else "", since)
+    )
+
+
+def about(cell: PlannedCell) -> dict[str, str]:
+    """What the details of every record of `cell` say."""
+    return {"kind": cell.kind, **({"producer": cell.producer, "way": cell.way} if cell.role == "consume" else {})}
 
 
 def _start(store: Store, engine: Engine, stage: str, name: str, since: str) -> subprocess.Popen[bytes]:

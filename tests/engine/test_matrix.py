@@ -184,8 +184,41 @@ def test_a_part_that_is_killed_leaves_no_verdict_of_an_earlier_run(matrix):
     os.kill(parts(process.pid, "read")[0], signal.SIGKILL)
     done = wait(process)
     assert done.status == 1, done.out + done.err
-    assert "2 cells were planned and have no record" in done.out
+    assert "1 passed, 2 failed" in done.out
     until(lambda: not matrix.left(), 60)
+    records = Results(matrix.root / "reports/matrix/results.jsonl").read()[-2:]
+    assert {record.reason for record in records} == {"no result: its part ended with SIGKILL before it"}
+    assert matrix.do("report").status == 1, "nor does the report show an earlier one"
+    assert "failed" in (matrix.root / "reports/report.md").read_text()
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(code)
+    before = count(matrix)
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    assert count(matrix) > before, "what was lost runs again"
+
+
+def break_the_part(matrix):
+    """Let cells write what the host cannot take in: a link to nowhere."""
+    write = "        file.write(kind)\n"
+    broken = write.replace("kind", '"another"') + '        os.symlink("nowhere", file.name + "2")\n'
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(TEST.replace("SECONDS", "0.01").replace(write, broken))
+
+
+def test_a_part_that_breaks_leaves_no_verdict_of_an_earlier_run(matrix):
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    break_the_part(matrix)
+    done = matrix.do("matrix", "--only", "plain")
+    assert done.status != 0 and "3 passed" not in done.out, done.out + done.err
+    assert outcomes(matrix)["plain"] == "failed"
+    assert matrix.do("report").status == 1
+
+
+def test_parts_that_cannot_begin_are_no_success_of_a_fresh_run(matrix):
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    shutil.rmtree(matrix.root / ".carryover/runs")
+    (matrix.root / ".carryover/runs").touch()
+    done = matrix.do("matrix", "--only", "plain", "--fresh")
+    assert done.status not in (0, 1) and "passed" not in done.out, done.out + done.err
+    assert outcomes(matrix)["plain"] == "failed"
 
 
 def parts(parent: int, stage: str) -> list[int]:
