@@ -14,7 +14,7 @@ from matrix.environments import Environment
 from matrix.errors import CarryoverError
 from matrix.pairs import PlannedCell
 from matrix.plan import Cell
-from matrix.results import Outcome, Record
+from matrix.results import NO_RESULT, Outcome, Record
 from matrix.run import Progress, Run, log_of, run_cells, run_folder
 from matrix.sweep import RESULTS, Store, about
 
@@ -52,7 +52,7 @@ def run_part(
         except CarryoverError as error:
             with suppress(OSError):  # a full disk: the error itself says so
                 for cell in run.cells or [Cell(cell.cell) for cell in own]:
-                    run.record(cell.id, Outcome.NOT_RUN, str(error))
+                    run.record(cell.id, Outcome.NOT_RUN, str(error), details={"how": NO_RESULT})
             raise
         return run.records
 

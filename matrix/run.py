@@ -27,7 +27,7 @@ from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
-from matrix.results import Outcome, Record, Results, missing
+from matrix.results import NO_RESULT, Outcome, Record, Results, missing
 from matrix.tools import exclusive, host, undisturbed
 
 _PYTEST_STATUSES = range(6)
@@ -149,7 +149,7 @@ def run_environment(
             run.progress = Progress()  # the error is told once, not once a cell
             with suppress(OSError):  # a full disk: the error itself says so
                 for cell in [] if arguments and isinstance(error, NothingSelected) else run.cells:
-                    run.record(cell.id, Outcome.NOT_RUN, str(error))
+                    run.record(cell.id, Outcome.NOT_RUN, str(error), details={"how": NO_RESULT})
             raise
         return run
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from matrix.report.model import Cell, Report
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
-_ERRORS = {"crashed", "timed-out", "no-record"}  # not an assertion that failed: something broke
+_ERRORS = {"crashed", "timed-out", "no-record", "hindered"}  # not an assertion that failed: something broke
 
 
 def _legal(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from matrix.results import Outcome
+from matrix.results import NO_RESULT, Outcome
 
 SILENTLY_WRONG = "silently wrong"  # details["how"] of a cell that loaded, but not what was written
 NO_RECORD = "no record"
@@ -28,6 +28,7 @@ STATES = (
     State("crashed", "crashed", "☠", True, "the interpreter died"),
     State("timed-out", "timed out", "◷", True, "it did not end in the time that a cell has"),
     State("no-record", NO_RECORD, "?", True, "it was planned, and nothing was recorded of it"),
+    State("hindered", "could not run", "∅", True, "its environment could not be made, or could not run any cell"),
     State("fixed", "fixed", "!", True, "the ledger says that it fails, but it passes: the ledger must be corrected"),
     State("known-silent", "known: silently wrong", "k≠", False, "silently wrong, as the ledger says, with its cause"),
     State("known", "known", "k", False, "it raises, as the ledger says, with its cause"),
@@ -46,4 +47,6 @@ def state_of(outcome: str, how: str = "") -> State:
         return BY_ID["silent" if silent else "failed"]
     if outcome == Outcome.KNOWN.value:
         return BY_ID["known-silent" if silent else "known"]
+    if outcome == Outcome.NOT_RUN.value and how == NO_RESULT:
+        return BY_ID["hindered"]
     return BY_ID[outcome.replace(" ", "-")]

@@ -15,6 +15,7 @@ import pytest
 from matrix import images
 from matrix.environments import load_environments
 from matrix.locks import make_lock
+from matrix.results import NO_RESULT
 from tests.engine.daemons import REAL, relay
 from tests.engine.planted import ID, PYTHON, Planted, axis, until, wait
 
@@ -129,7 +130,8 @@ def test_lock_that_was_made_for_something_else(planted):
     file.write_text(file.read_text().replace("common = []", 'common = ["iniconfig<2"]'))
     done = planted.run()
     assert (done.status, f"nox -s lock -- {ID}" in done.error) == (7, True)
-    assert planted.records()["test_passes"].outcome.value == "not run"
+    record = planted.records()["test_passes"]
+    assert (record.outcome.value, record.details) == ("not run", {"how": NO_RESULT}), "which the report calls bad"
 
 
 def test_lock_with_a_hash_that_no_file_has(planted_anew):

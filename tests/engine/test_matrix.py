@@ -172,6 +172,7 @@ def test_an_environment_that_cannot_be_made_costs_its_own_cells(matrix):
         records.setdefault(record.environment, []).append(record.outcome.value)
     assert records == {ID: ["passed"] * 3, "cpu-tf99.0": ["not run"] * 3}, "a file of its own nobody can read"
     assert (matrix.root / "reports/index.html").exists()
+    assert matrix.do("report").status == 1, "and the report is bad"
 
 
 def test_a_part_that_is_killed_leaves_no_verdict_of_an_earlier_run(matrix):

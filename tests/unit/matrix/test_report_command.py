@@ -11,7 +11,7 @@ import pytest
 
 from matrix import cli
 from matrix.errors import NotAReport, NothingToReport
-from matrix.results import Outcome
+from matrix.results import NO_RESULT, Outcome
 from tests.page import sample
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -173,3 +173,13 @@ def test_an_older_report_that_cannot_be_read_is_said_and_nothing_is_written(chec
     (line,) = capsys.readouterr().err.splitlines()
     assert "old.json" in line
     assert not (checkout / "reports/report.json").exists()
+
+
+def test_an_environment_that_could_not_be_made_is_bad_and_a_missing_gpu_is_not(checkout):
+    write(checkout, [sample.record("gpu-tf2.4", LEARNS, Outcome.NOT_RUN, "no NVIDIA GPU here")], "results.jsonl")
+    assert report(checkout) == 0
+    hindered = sample.record("cpu-tf2.4", LEARNS, Outcome.NOT_RUN, "the lock does not match", how=NO_RESULT)
+    write(checkout, [hindered], "results.jsonl")
+    assert report(checkout) == 1
+    assert "could not run" in (checkout / "reports/report.md").read_text()
+    assert "<error" in (checkout / "reports/junit.xml").read_text()
