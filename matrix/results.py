@@ -16,6 +16,8 @@ from matrix.tools import exclusive, host
 TRIES = "tries"
 #: The detail `how` of a record that says only what kept its cell from a result.
 NO_RESULT = "no result"
+#: The file of `Begun`, in reports/.
+RUNS = "runs.jsonl"
 
 
 class Outcome(enum.Enum):
@@ -89,6 +91,15 @@ def unrun(environment: str, cell: str, outcome: Outcome, reason: str, details: d
     )
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What a run of an environment is about to run: each cell gets a record, or was lost with the run."""
+
+    run: str
+    environment: str
+    started: str
+    cells: list[str]
+
+
 class Results:
     """The file of records. Several processes may append to it at once."""
 
@@ -101,22 +112,7 @@ class Results:
 
     def extend(self, records: Iterable[Record]) -> None:
         """Write all `records` in one piece."""
-        line = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
-        with exclusive(self.path.with_suffix(".lock")):
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # a machine lost power within the last one: keep this one whole
-                try:
-                    if os.write(descriptor, line) != len(line):
-                        raise OSError(28, os.strerror(28), str(self.path))
-                    os.fsync(descriptor)
-                except BaseException:
-                    os.ftruncate(descriptor, size)  # a full disk takes half a line: better none
-                    raise
-            finally:
-                os.close(descriptor)
+        append_lines(self.path, records)
 
     def read(self, run: str | None = None) -> list[Record]:
         """The records in order, all or those of one run. A line torn by a power cut is left out."""
@@ -133,6 +129,26 @@ class Results:
             if run is None or record.run == run:
                 records.append(record)
         return records
+
+
+def append_lines(path: Path, entries: Iterable[Record | Begun]) -> None:
+    """Write `entries` to the end of the file at `path` in one piece, and make sure that they are on the disk."""
+    line = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+    with exclusive(path.with_suffix(".lock")):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line  # a machine lost power within the last one: keep this one whole
+            try:
+                if os.write(descriptor, line) != len(line):
+                    raise OSError(28, os.strerror(28), str(path))
+                os.fsync(descriptor)
+            except BaseException:
+                os.ftruncate(descriptor, size)  # a full disk takes half a line: better none
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def missing(planned: Iterable[str], records: Iterable[Record]) -> list[str]:

@@ -27,7 +27,7 @@ from matrix.environments import Environment
 from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
-from matrix.results import NO_RESULT, Outcome, Record, Results, missing
+from matrix.results import NO_RESULT, RUNS, Begun, Outcome, Record, Results, append_lines, missing
 from matrix.tools import exclusive, host, undisturbed
 
 _PYTEST_STATUSES = range(6)
@@ -80,6 +80,7 @@ class Run:
     inputs: dict[str, list[str]] = field(default_factory=dict)  # the artifacts that each cell reads, KIND/NAME
     records_file: str = "results.jsonl"
     told: dict[str, Any] = field(default_factory=dict)  # what else plan.json says
+    announces: bool = False  # whether what is to run is written to runs.jsonl before it does
     publishes: bool = True  # whether what cells write becomes an artifact
     about: dict[str, dict[str, str]] = field(default_factory=dict)  # further details of a cell's record, known before
 
@@ -92,6 +93,13 @@ class Run:
     def shown_log(self) -> str:
         """The log's path for people: from the top of the checkout."""
         return self.project.shown(self.log)
+
+    def announce(self, cells: Sequence[str]) -> None:
+        """Say what this run is about to run, so that a cell that is lost with it is missed."""
+        if self.announces:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            begun = Begun(self.name, self.environment.id, now, list(cells))
+            append_lines(self.project.reports / RUNS, [begun])
 
     def record(self, cell: str, outcome: Outcome, reason: str, seconds: float = 0.0, **seen: Any) -> None:
         """Append the record of `cell`, once."""
@@ -143,6 +151,9 @@ def run_environment(
         run.cells = planned_cells(checks, environment, there)
         try:
             _require_gpu(environment)
+            run.announces = True
+            if not arguments:  # which may select some of them only
+                run.announce([cell.id for cell in run.cells])
             run.prepared = engine.prepare(environment, run.log, progress.say)
             run_cells(run, there, arguments)
         except CarryoverError as error:
@@ -327,6 +338,7 @@ def _take(run: Run, event: dict[str, Any]) -> None:
         run.inputs |= event["inputs"]
     elif kind == "selected" and run.selected is None:
         run.selected = event["cells"]
+        run.announce(run.selected)
         run.progress.planned([*(record.cell for record in run.records), *run.selected])
     elif kind == "collection failed":
         run.problems.append(f"{event['where']}: {event['reason']}")

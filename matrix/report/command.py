@@ -22,9 +22,9 @@ from matrix.report.junit import junit
 from matrix.report.markdown import markdown
 from matrix.report.model import Report, make_report
 from matrix.report.page import page
-from matrix.report.read import read_plan, read_records, read_report, read_steps
+from matrix.report.read import read_lines, read_plan, read_report, read_steps
 from matrix.report.table import print_report
-from matrix.results import Record
+from matrix.results import RUNS, Begun, Record
 from matrix.table import console
 
 FILES: dict[str, Callable[[Report], bytes]] = {
@@ -39,17 +39,25 @@ def gather(project: Project) -> Report:
     """The report of what is in reports/ now. Raises NothingToReport or NotAReport."""
     folder = project.reports
     plan = read_plan(folder / "matrix" / "plan.json")
-    matrix, torn = read_records(folder / "matrix" / "results.jsonl", "reports/matrix/results.jsonl")
-    rows, torn_rows = read_records(folder / "results.jsonl", "reports/results.jsonl")
+    matrix, torn = read_lines(folder / "matrix" / "results.jsonl", "reports/matrix/results.jsonl", Record)
+    rows, torn_rows = read_lines(folder / "results.jsonl", "reports/results.jsonl", Record)
+    runs, torn_runs = read_lines(folder / RUNS, f"reports/{RUNS}", Begun)
     if matrix and not plan:
         raise NothingToReport("reports/matrix/results.jsonl is there without plan.json: run nox -s matrix again")
-    if not plan and not rows:
+    if not plan and not rows and not runs:
         raise NothingToReport(f"{folder} has no plan and no records: run nox -s matrix, or nox -s cpu-tf2, first")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     steps = read_steps(folder / "bench-steps.json")
     ledger = load_ledger(project.root / "matrix" / "ledger.toml")
     judged = judge_all(matrix, ledger, oldest(project) | project.environments)
-    made = make_report(plan, judged, _checks(project, rows), now, ledger, [*torn, *torn_rows], steps)
+    there = _there(project)
+    checks = [Judged(record, record.outcome) for record in rows if there(record.environment, record.cell)]
+    rest = {
+        (name, cell): f"{project.environments[name].session}({project.environments[name].release})"
+        for name, cell in lost(runs, rows)
+        if there(name, cell)
+    }
+    made = make_report(plan, judged, checks, now, ledger, [*torn, *torn_rows, *torn_runs], steps, rest)
     return _with_bundles(made, folder / "bundles", [*matrix, *rows])
 
 
@@ -64,10 +72,20 @@ def _with_bundles(made: Report, folder: Path, records: Sequence[Record]) -> Repo
     return made
 
 
-def _checks(project: Project, records: Sequence[Record]) -> list[Judged]:
-    """The records of cells that environments still have: one renamed or removed since must not be shown for ever."""
-    there = {check.test for check in load_checks(project.cells_file)}
-    return [Judged(record, record.outcome) for record in records if record.cell.partition("[")[0] in there]
+def _there(project: Project) -> Callable[[str, str], bool]:
+    """Whether an environment and its cell still are: one renamed or removed since must not be shown for ever."""
+    environments, tests = project.environments, {check.test for check in load_checks(project.cells_file)}
+    return lambda environment, cell: environment in environments and cell.partition("[")[0] in tests
+
+
+def lost(runs: Sequence[Begun], records: Sequence[Record]) -> list[tuple[str, str]]:
+    """(environment, cell) of each that the last run which was to run it left without a record, and no run after it."""
+    last = {(begun.environment, cell): begun for begun in runs for cell in begun.cells}
+    had = {(record.environment, record.cell, record.run) for record in records}
+    started = {(record.environment, record.cell): record.started for record in records}
+    return [
+        key for key, begun in last.items() if (*key, begun.run) not in had and started.get(key, "") <= begun.started
+    ]
 
 
 def write(report: Report, folder: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,6 +20,7 @@ from matrix.table import short
 VERSION = 1  # of report.json
 _STRUCTURE = {"producer", "kind", "way", "how", "sha256", "artifact", "text"}  # details that are no figures
 Figures = dict[str, str | int | float | bool]
+_Key: TypeAlias = tuple[str, str]  # environment and cell
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -76,6 +79,7 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     started: str = ""
     context: int = -1
     bundle: str = ""
+    session: str = ""  # what runs it, of a check without a record
 
     @property
     def state(self) -> State:
@@ -85,6 +89,8 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def command(self) -> str:
         """What runs this cell again, and no other; from its bundle where there is one."""
+        if self.outcome == NO_RECORD and self.role == "check":
+            return f"nox -s {shlex.quote(self.session)}"
         if self.outcome == NO_RECORD:
             words = [f"producer={self.producer or self.environment}", f"kind={self.kind}"]
             words += [f"consumer={self.environment}", f"way={self.way}"] if self.role == "consume" else []
@@ -203,7 +209,7 @@ def _cell(judged: Judged, contexts: _Contexts, planned: PlannedCell | None) -> C
     )
 
 
-def _unrecorded(planned: PlannedCell) -> Cell:
+def _unrecorded(planned: PlannedCell, session: str = "") -> Cell:
     return Cell(
         name=f"{planned.environment}/{short(planned.cell)}",
         environment=planned.environment,
@@ -214,10 +220,21 @@ def _unrecorded(planned: PlannedCell) -> Cell:
         kind=planned.kind,
         producer=planned.producer,
         way=planned.way,
+        session=session,
     )
 
 
-def _latest(judged: Iterable[Judged]) -> dict[tuple[str, str], Judged]:
+def _checks(latest: Mapping[_Key, Judged], lost: Mapping[_Key, str], contexts: _Contexts) -> list[Cell]:
+    """The environments' own cells: `lost` ones have no record that counts, whatever an earlier run has found."""
+    return [
+        _unrecorded(PlannedCell(*key, role="check", kind=""), lost[key])
+        if key in lost
+        else _cell(latest[key], contexts, None)
+        for key in dict.fromkeys([*latest, *lost])
+    ]
+
+
+def _latest(judged: Iterable[Judged]) -> dict[_Key, Judged]:
     """Several runs append to one file: the last record of a cell counts."""
     return {(one.record.environment, one.record.cell): one for one in judged}
 
@@ -244,9 +261,11 @@ def make_report(
     ledger: Sequence[Entry] = (),
     notes: Sequence[str] = (),
     steps: Steps | None = None,
+    lost: Mapping[_Key, str] = MappingProxyType({}),
 ) -> Report:
     """The report of `plan` (None where no matrix was run) and of the environments' own `checks`.
 
+    `lost` are the checks, by environment and cell, whose last run did not get to them, with the session that does.
     Records that the plan does not have are left out, and a note says how many.
     """
     contexts = _Contexts()
@@ -255,7 +274,7 @@ def make_report(
     for planned in plan.cells if plan else []:
         one = latest.pop((planned.environment, planned.cell), None)
         cells.append(_cell(one, contexts, planned) if one else _unrecorded(planned))
-    cells += [_cell(one, contexts, None) for one in _latest(checks).values()]
+    cells += _checks(_latest(checks), lost, contexts)
     left = [f"{len(latest):,} records of the matrix are of cells that this plan does not have: left out"]
     return Report(
         version=VERSION,

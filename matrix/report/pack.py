@@ -11,7 +11,7 @@ from matrix.report.states import STATES
 from matrix.table import short
 
 _TEXTS = (
-    *("role", "environment", "cell", "kind", "producer", "way", "reason", "entry", "bundle"),
+    *("role", "environment", "cell", "kind", "producer", "way", "reason", "entry", "bundle", "session"),
     *("text", "artifact", "sha256", "log", "run", "started"),
 )
 

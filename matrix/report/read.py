@@ -12,9 +12,10 @@ from matrix import pairs
 from matrix.errors import NotAReport, NothingToReport
 from matrix.pairs import MatrixPlan
 from matrix.report.model import VERSION, Report, Steps
-from matrix.results import Record
+from matrix.results import Begun, Record
 
 T = TypeVar("T", MatrixPlan, Report)
+Line = TypeVar("Line", Record, Begun)
 
 
 def read_plan(path: Path) -> MatrixPlan | None:
@@ -44,14 +45,15 @@ def _versioned(path: Path, kind: type[T], expected: int, instead: str) -> T:
         raise NotAReport(f"{path}: {error}: {instead}") from error
 
 
-def read_records(path: Path, shown: str) -> tuple[list[Record], list[str]]:
+def read_lines(path: Path, shown: str, kind: type[Line]) -> tuple[list[Line], list[str]]:
     """The records at `path` in order, and a note on each line that is none: a run that was cut leaves half a line."""
     with contextlib.suppress(FileNotFoundError):
         lines = path.read_bytes().split(b"\n")
-        records, notes = [], []
+        records: list[Line] = []
+        notes = []
         for number, line in enumerate(lines, 1):
             try:
-                records += [msgspec.json.decode(line, type=Record)] if line.strip() else []
+                records += [msgspec.json.decode(line, type=kind)] if line.strip() else []
             except msgspec.DecodeError as error:
                 last = number == len(lines)
                 why = "the run was cut while it was written" if last else f"no record ({error})"

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from matrix.environments import load_environments
 from tests.engine.planted import CHECKOUT, ID, OTHER, until, wait
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -144,3 +145,36 @@ def test_sessions_of_nox_beside_each_other(planted, number):
     for run in runs:
         assert planted.containers(run) == []
         until(lambda run=run: not planted.processes(run), seconds=5)
+
+
+def test_what_a_killed_run_did_not_get_to_is_missed_by_the_report(planted):
+    """And what nobody asked for is not."""
+    (planted.root / "matrix").mkdir()
+    (planted.root / "matrix/ledger.toml").write_text("entries = []\n")
+    planted.cells("import time\n\ndef test_passes(): pass\n\ndef test_takes_long(): time.sleep(SECONDS)\n")
+    module = planted.root / "tests/environment/test_cells.py"
+    cells = module.read_text()
+    module.write_text(cells.replace("SECONDS", "0"))
+    assert planted.run().status == 0
+    assert planted.do("report").status == 0
+    module.write_text(cells.replace("SECONDS", "600"))
+    process = planted.start()
+    until(lambda: len(recorded_cells(planted)) == 3)
+    process.kill()
+    wait(process)
+    done = planted.do("report")
+    assert done.status == 1 and "? no record" in done.out and "1 of 2 cells are bad" in done.out, done.out
+    row = load_environments(planted.root / "environments.toml")[ID]
+    assert f"nox -s '{row.session}({row.release})'" in done.out
+    until(lambda: not planted.processes(process.pid), seconds=30)
+    assert planted.run("-k", "passes").status == 0
+    assert planted.do("report").status == 1, "another run of other cells makes up for nothing"
+    module.write_text(cells.replace("SECONDS", "0"))
+    assert planted.run("-k", "takes_long").status == 0
+    assert planted.do("report").status == 0
+
+
+def recorded_cells(planted):
+    """All records on the disk so far, whole or not."""
+    path = planted.root / "reports/results.jsonl"
+    return path.read_bytes().splitlines() if path.exists() else []

@@ -20,6 +20,7 @@ const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replac
 // What runs this cell again: the same as Cell.command in model.py.
 function command(cell) {
   if (text("state", cell) !== "no-record") return `nox -s repro -- ${quoted(text("bundle", cell) || fullName(cell))}`;
+  if (text("role", cell) === "check") return `nox -s ${quoted(text("session", cell))}`;
   const environment = text("environment", cell);
   const words = [`producer=${text("producer", cell) || environment}`, `kind=${text("kind", cell)}`];
   if (text("role", cell) === "consume") words.push(`consumer=${environment}`, `way=${text("way", cell)}`);

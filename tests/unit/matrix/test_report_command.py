@@ -11,7 +11,7 @@ import pytest
 
 from matrix import cli
 from matrix.errors import NotAReport, NothingToReport
-from matrix.results import NO_RESULT, Outcome
+from matrix.results import NO_RESULT, Begun, Outcome
 from tests.page import sample
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -183,3 +183,53 @@ def test_an_environment_that_could_not_be_made_is_bad_and_a_missing_gpu_is_not(c
     assert report(checkout) == 1
     assert "could not run" in (checkout / "reports/report.md").read_text()
     assert "<error" in (checkout / "reports/junit.xml").read_text()
+
+
+TRAINS = "tests/environment/test_training.py::test_learns[eager]"
+
+
+def begun(run, *cells, environment="cpu-tf2.4", started="2026-11-23T00:00:00+00:00"):
+    return Begun(run, environment, started, list(cells))
+
+
+def lost(checkout):
+    """What the report has no record of."""
+    report(checkout)
+    return [(cell["environment"], cell["cell"]) for cell in made(checkout)["cells"] if cell["outcome"] == "no record"]
+
+
+def test_a_cell_that_its_last_run_did_not_get_to_has_no_record_whatever_was_before(checkout):
+    write(checkout, [sample.record("cpu-tf2.4", LEARNS)], "results.jsonl")
+    assert lost(checkout) == [], "an older checkout says nothing of its runs"
+    write(checkout, [begun("run-1", LEARNS)], "runs.jsonl")
+    assert lost(checkout) == []
+    write(checkout, [begun("run-1", LEARNS), begun("run-2", LEARNS, TRAINS)], "runs.jsonl")
+    assert lost(checkout) == [("cpu-tf2.4", LEARNS), ("cpu-tf2.4", TRAINS)]
+    assert report(checkout) == 1
+    assert "nox -s 'cpu-tf2(2.4)'" in (checkout / "reports/report.md").read_text()
+    later = msgspec.structs.replace(sample.record("cpu-tf2.4", LEARNS), started="2026-11-24T00:00:00+00:00", run="")
+    write(checkout, [later], "results.jsonl")
+    assert lost(checkout) == [("cpu-tf2.4", TRAINS)], "what was taken in from elsewhere since is a record"
+
+
+def test_cells_that_were_not_selected_are_not_lost(checkout):
+    write(checkout, [sample.record("cpu-tf2.4", LEARNS), sample.record("cpu-tf2.4", TRAINS)], "results.jsonl")
+    write(checkout, [begun("run-0", LEARNS, TRAINS), begun("run-1", TRAINS, LEARNS)], "runs.jsonl")
+    assert lost(checkout) == []
+    write(checkout, [begun("run-1", LEARNS, TRAINS), begun("run-2", TRAINS)], "runs.jsonl")
+    assert lost(checkout) == [("cpu-tf2.4", TRAINS)]
+
+
+def test_a_run_that_was_cut_before_its_first_record_is_a_report(checkout):
+    shutil.rmtree(checkout / "reports/matrix")
+    write(checkout, [begun("run-1", LEARNS)], "runs.jsonl", end="\n{")
+    assert lost(checkout) == [("cpu-tf2.4", LEARNS)]
+    assert "reports/runs.jsonl is left out" in made(checkout)["notes"][0]
+
+
+def test_environments_and_cells_that_are_gone_are_neither_shown_nor_missed(checkout):
+    write(checkout, [sample.record("cpu-tf0.1", LEARNS, Outcome.FAILED)], "results.jsonl")
+    gone = "tests/environment/test_training.py::test_that_was_renamed"
+    write(checkout, [begun("run-2", LEARNS, environment="cpu-tf0.1"), begun("run-2", gone)], "runs.jsonl")
+    assert report(checkout) == 0
+    assert all(cell["role"] != "check" for cell in made(checkout)["cells"])
