@@ -134,13 +134,18 @@ def _names(environments: Mapping[str, Environment]) -> dict[str, set[str]]:
     return names
 
 
+def writes(kind: str) -> str:
+    """The id of the cell that writes the files of `kind`."""
+    return f"{TEST}::test_writes[{kind}]"
+
+
 def writing_cells(
     selection: Selection, environments: Mapping[str, Environment], kinds: Sequence[Kind]
 ) -> list[PlannedCell]:
     """What the producers write: each kind that is read, once, in the order of the axis."""
     read = {kind.written for kind in kinds if kind.id in selection.kinds}
     return [
-        PlannedCell(name, f"{TEST}::test_writes[{kind.id}]", "produce", kind.id)
+        PlannedCell(name, writes(kind.id), "produce", kind.id)
         for name in selection.producers
         if name in environments
         for kind in kinds

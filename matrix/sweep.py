@@ -115,11 +115,17 @@ class Store:
         return [cell for cell in cells if not done(cell)]
 
     def written(self, producers: Sequence[str]) -> dict[str, set[str]]:
-        """The producers by kind of whose files there is an artifact."""
+        """The producers by kind of whose files there is an artifact: not one of an earlier run, if the last one failed.
+
+        In a job of a workflow there are artifacts of others, and no records: those are the report's.
+        """
+        latest = self.latest()
         found: dict[str, set[str]] = {}
         for kind in self.kinds:
             folders = {name: artifacts.folder_of(self.project, f"{kind.artifact}/{name}") for name in producers}
-            there = {name for name, folder in folders.items() if folder.is_dir()}
+            records = {name: latest.get((name, pairs.writes(kind.written))) for name in producers}
+            stale = {name for name, record in records.items() if record and record.outcome is not Outcome.PASSED}
+            there = {name for name, folder in folders.items() if folder.is_dir() and name not in stale}
             found.setdefault(kind.written, set()).update(there)
         return found
 

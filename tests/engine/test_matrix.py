@@ -222,6 +222,23 @@ def test_parts_that_cannot_begin_are_no_success_of_a_fresh_run(matrix):
     assert outcomes(matrix)["plain"] == "failed"
 
 
+def test_a_file_of_an_earlier_run_is_not_read_when_nobody_writes_it_any_more(matrix):
+    only = ("matrix", "--only", "plain", "slow")
+    assert matrix.do(*only).status == 0
+    code = TEST.replace("SECONDS", "0.01").replace('kind == "no"', 'kind in ("no", "plain")')
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(code)
+    done = matrix.do(*only)
+    assert done.status == 0 and "3 passed, 1 unsupported" in done.out, done.out
+    plan = json.loads((matrix.root / "reports/matrix/plan.json").read_text())
+    assert {cell["kind"] for cell in plan["cells"] if cell["role"] == "consume"} == {"slow"}
+    failing = TEST.replace("SECONDS", "0.01").replace(
+        "    with open(os.path.join(new_artifact", "    assert 0\n    with open(os.path.join(new_artifact"
+    )
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(failing)
+    done = matrix.do(*only)
+    assert done.status == 1 and "2 failed" in done.out, "nothing is read, and that nothing was written is what is said"
+
+
 def parts(parent: int, stage: str) -> list[int]:
     """The processes below `parent` that run one environment's part of `stage`."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
