@@ -62,7 +62,7 @@ def _cells(store: Store, run: Run, to_do: Sequence[PlannedCell]) -> None:
         return
     run.cells = [Cell(cell.cell) for cell in to_do]
     for cell in to_do:
-        run.about[cell.cell] = {"code": store.code(cell.way), **about(cell)}
+        run.about[cell.cell] = {"code": store.code(cell), **about(cell)}
     (run.folder / "out").mkdir()
     (run.folder / "in").mkdir()
     wanted = {store.input_of(cell)[0] for cell in to_do if cell.role == "consume"}

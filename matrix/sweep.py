@@ -24,6 +24,7 @@ import msgspec
 
 from matrix import artifacts, pairs
 from matrix.engine import Engine
+from matrix.engine.process import ENVIRON
 from matrix.environments import Environment
 from matrix.errors import Busy, LockMismatch, NothingSelected
 from matrix.ledger import Entry, Judged, judge_all, load_ledger
@@ -37,9 +38,12 @@ from matrix.tools import at_once, exclusive
 RESULTS = "matrix/results.jsonl"
 _POLL_SECONDS = 0.1
 #: The sources that a cell's result depends on; a cell that reads natively does not depend on checkpoints/.
-_SOURCES = ("tests/pairs/*.py", "tests/pairs/kinds.toml", "tests/recorder.py", "tests/conftest.py", "gan/study.py")
+_SOURCES = (
+    *("tests/pairs/*.py", "tests/pairs/kinds.toml", "tests/recorder.py", "tests/conftest.py", "gan/study.py"),
+    "pyproject.toml",  # pytest's options
+)
 _CARRYOVER_SOURCES = ("checkpoints/**/*.py",)
-_NATIVE_SOURCES = ("checkpoints/ulps.py", "checkpoints/__init__.py")
+_NATIVE_SOURCES = ("checkpoints/ulps.py", "checkpoints/dtypes.py", "checkpoints/__init__.py")
 
 
 class Store:
@@ -47,7 +51,7 @@ class Store:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._codes: dict[str, str] = {}
+        self._codes: dict[tuple[str, str], str] = {}
         self.folder = project.reports / "matrix"
         self.plan_file = self.folder / "plan.json"
         self.results = Results(project.reports / RESULTS)
@@ -69,16 +73,18 @@ class Store:
         """The known incompatibilities."""
         return load_ledger(self.project.root / "matrix" / "ledger.toml")
 
-    def code(self, way: str) -> str:
-        """A digest of the sources that cells of `way` depend on (`native`, `carryover`, or "" for one that writes)."""
-        if way in self._codes:
-            return self._codes[way]
+    def code(self, cell: PlannedCell) -> str:
+        """A digest of the sources that `cell` depends on by its way, and of the variables that its environment sets."""
+        way, key = cell.way, (cell.environment, cell.way)
+        if key in self._codes:
+            return self._codes[key]
         patterns = _SOURCES + (_CARRYOVER_SOURCES if way == "carryover" else _NATIVE_SOURCES)
         digest = hashlib.sha256()
         for path in sorted({path for pattern in patterns for path in self.project.root.glob(pattern)}):
             digest.update(path.relative_to(self.project.root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-        self._codes[way] = digest.hexdigest()[:16]
-        return self._codes[way]
+        digest.update(msgspec.json.encode(ENVIRON | self.environments[cell.environment].env, order="sorted"))
+        self._codes[key] = digest.hexdigest()[:16]
+        return self._codes[key]
 
     def latest(self) -> dict[tuple[str, str], Record]:
         """The last record of each cell, by environment and cell."""
@@ -103,7 +109,7 @@ class Store:
             record = latest.get((cell.environment, cell.cell))
             if record is None or record.outcome is Outcome.NOT_RUN or record.started < since:
                 return False
-            if (record.image_id, record.details.get("code")) != (image_id, self.code(cell.way)):
+            if (record.image_id, record.details.get("code")) != (image_id, self.code(cell)):
                 return False
             name, folder = self.input_of(cell)
             if cell.role == "produce":

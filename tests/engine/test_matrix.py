@@ -239,6 +239,18 @@ def test_a_file_of_an_earlier_run_is_not_read_when_nobody_writes_it_any_more(mat
     assert done.status == 1 and "2 failed" in done.out, "nothing is read, and that nothing was written is what is said"
 
 
+def test_another_variable_of_the_row_runs_its_cells_again(matrix):
+    code = TEST.replace("SECONDS", "0.01")
+    breaks = '    assert not os.environ.get("BREAK")\n    record_property("how", "raises")\n'
+    code = code.replace('    record_property("how", "raises")\n', breaks)
+    (matrix.root / "tests/pairs/test_pairs.py").write_text(code)
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    axis = matrix.root / "environments.toml"
+    axis.write_text(axis.read_text().replace("keras = 3\n", 'keras = 3\nenv = { BREAK = "1" }\n', 1))
+    assert matrix.do("matrix", "--only", "plain").status == 1
+    assert outcomes(matrix) == {"plain": "passed", "plain-native": "failed", "plain-carryover": "failed"}
+
+
 def parts(parent: int, stage: str) -> list[int]:
     """The processes below `parent` that run one environment's part of `stage`."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
