@@ -99,7 +99,7 @@ class Store:
     def to_do(self, cells: Sequence[PlannedCell], image_id: str, since: str = "") -> list[PlannedCell]:
         """Those of `cells` of one environment that have no record of this image, this code and this artifact.
 
-        With `since` (a time, ISO 8601) older records do not count.
+        With `since` (a time, ISO 8601) older records do not count. Raises ArtifactMismatch.
         """
         latest = self.latest()
         identities: dict[str, str] = {}
@@ -115,7 +115,7 @@ class Store:
             if cell.role == "produce":
                 return record.outcome is not Outcome.PASSED or folder.is_dir()
             if name not in identities:
-                identities[name] = artifacts.identity(folder)
+                identities[name] = _identity(folder)
             return record.inputs.get(name) == identities[name]
 
         return [cell for cell in cells if not done(cell)]
@@ -134,6 +134,14 @@ class Store:
             there = {name for name, folder in folders.items() if folder.is_dir() and name not in stale}
             found.setdefault(kind.written, set()).update(there)
         return found
+
+
+def _identity(folder: Path) -> str:
+    try:
+        return artifacts.identity(folder)
+    except OSError:
+        artifacts.verify(folder)  # says so
+        raise
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.errors import LockMismatch
+from matrix.errors import ArtifactMismatch, LockMismatch
 from matrix.results import Results
 from tests.engine.planted import CHECKOUT, ID, PYTHON, Planted, until, wait
 
@@ -249,6 +249,14 @@ def test_another_variable_of_the_row_runs_its_cells_again(matrix):
     axis.write_text(axis.read_text().replace("keras = 3\n", 'keras = 3\nenv = { BREAK = "1" }\n', 1))
     assert matrix.do("matrix", "--only", "plain").status == 1
     assert outcomes(matrix) == {"plain": "passed", "plain-native": "failed", "plain-carryover": "failed"}
+
+
+def test_an_artifact_without_its_manifest_is_said_in_a_line(matrix):
+    assert matrix.do("matrix", "--only", "plain").status == 0
+    (matrix.root / f"artifacts/matrix-plain/{ID}/manifest.json").unlink()
+    done = matrix.do("matrix", "--only", "plain")
+    assert done.status == ArtifactMismatch.status and f"matrix-plain/{ID}/manifest.json cannot be read" in done.error
+    assert matrix.do("matrix", "--only", "plain", "--fresh").status == 0, "it is written anew"
 
 
 def parts(parent: int, stage: str) -> list[int]:
