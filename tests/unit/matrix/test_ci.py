@@ -186,3 +186,50 @@ def test_an_axis_of_an_older_form_touches_every_row(project, capsys):
     assert cli.main(["--root", str(project.root), "plan", "--github", "--reduced", "--since", "HEAD^1"]) == 0
     producers = {job["environment"] for job in json.loads(capsys.readouterr().out)["producers"]}
     assert producers > {"cpu-tf2.4", "cpu-tf2.5"}
+
+
+@pytest.mark.parametrize("stage", ["write", "read"])
+@pytest.mark.parametrize(
+    ("left", "status"), [("all", 0), ("one failed", 1), ("one missing", 1), ("none", 1)], ids=lambda value: str(value)
+)
+def test_a_job_is_green_only_if_each_of_its_cells_has_a_record_that_is_not_bad(
+    project, monkeypatch, stage, left, status
+):
+    """And what others have to do is theirs."""
+    asked = jobs(project, releases=(ONE, "2.20"), kinds=("keras-v3", "keras-h5"))
+    role = {"write": "produce", "read": "consume"}[stage]
+    store = Store(project)
+    made = {name: {ONE} for name in store.written(())}
+    monkeypatch.setattr(Store, "written", lambda *_: made)
+
+    def run_part(*_):
+        planned = store.plan().cells
+        own = [cell for cell in planned if (cell.environment, cell.role) == (ONE, role)]
+        others = [cell for cell in planned if (cell.environment, cell.role) != (ONE, role)]
+        records = [sample.record(ONE, cell.cell) for cell in own]
+        if left == "one failed":
+            records[0] = sample.record(ONE, own[0].cell, Outcome.FAILED)
+        records = {"one missing": records[1:], "none": []}.get(left, records)
+        store.results.extend([sample.record(cell.environment, cell.cell, Outcome.FAILED) for cell in others])
+        store.results.extend(records)
+
+    monkeypatch.setattr(ci, "choose", lambda *_: None)
+    monkeypatch.setattr(ci, "run_part", run_part)
+    store.folder.mkdir(parents=True)
+    assert ci.part(project, stage, ONE, asked, None) == status
+
+
+def test_a_part_whose_artifact_was_altered_is_left_out(project, tmp_path, capsys):
+    parts = part(project, tmp_path, "write")
+    path = parts / f"part-write-{ONE}.1.tar.gz"
+    there = tmp_path / "altered"
+    with tarfile.open(path) as tar:
+        tar.extractall(there, filter="data")
+    (there / f"artifacts/matrix-keras-v3/{ONE}/model").write_text("other weights")
+    with tarfile.open(path, "w:gz") as tar:
+        for name in ("reports", "artifacts"):
+            tar.add(there / name, name)
+    ci.merge(project, parts, one_kind(project))
+    assert "is damaged and left out" in capsys.readouterr().out
+    assert not (project.artifacts / "matrix-keras-v3" / ONE).exists()
+    assert outcomes(project) == {"produce": "no record"}

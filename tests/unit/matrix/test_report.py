@@ -9,7 +9,7 @@ from matrix.ledger import Judged
 from matrix.report.changes import changes
 from matrix.report.model import make_report
 from matrix.report.states import RANK, STATES, state_of
-from matrix.results import Outcome
+from matrix.results import TRIES, Outcome
 from tests.page import sample
 
 MADE = "2026-11-22T15:00:00+00:00"
@@ -112,3 +112,34 @@ def test_new_failures_come_first_among_the_changes():
 def test_what_differs_in_every_run_is_no_change(before, after):
     (cell,) = one_cell(Outcome.FAILED, before).cells
     assert changes([cell], [remade(cell, "failed", after)]) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [(0, ""), (-1, " consumer=cpu-tf2.15 way=carryover")],
+    ids=["writes", "reads"],
+)
+def test_the_command_of_a_cell_without_a_record_runs_that_cell_and_no_other(place, words):
+    plan = sample.plan(("2.4", "2.15"), sample.KINDS[:1])
+    planned = plan.cells[place]
+    (cell,) = make_report(msgspec.structs.replace(plan, cells=[planned]), [], [], MADE).cells
+    producer = planned.producer or planned.environment
+    assert cell.command == f"nox -s matrix -- --only producer={producer} kind={planned.kind}{words}"
+
+
+def test_figures_are_what_was_measured_and_not_what_the_cell_is_about():
+    (cell,) = one_cell(Outcome.PASSED, kind="a", way="c", how="d", text="e", ulps=7).cells
+    assert cell.figures == {"ulps": 7}
+
+
+def test_a_note_names_what_passed_at_a_second_try_and_nothing_else():
+    assert one_cell(Outcome.PASSED).notes == []
+    made = sample.report(change=lambda judged: [*map(tried, judged[:25]), *judged[25:]])
+    (note,) = made.notes
+    names = [cell.name for cell in made.cells[:20]]
+    assert note == f"passed only when their job was run again: {', '.join(names)} and 5 more"
+
+
+def tried(judged):
+    record = judged.record
+    return msgspec.structs.replace(judged, record=msgspec.structs.replace(record, details={**record.details, TRIES: 2}))
