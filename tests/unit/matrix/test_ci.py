@@ -233,3 +233,16 @@ def test_a_part_whose_artifact_was_altered_is_left_out(project, tmp_path, capsys
     assert "is damaged and left out" in capsys.readouterr().out
     assert not (project.artifacts / "matrix-keras-v3" / ONE).exists()
     assert outcomes(project) == {"produce": "no record"}
+
+
+@pytest.mark.parametrize("damaged", [2, 1], ids=["the last", "the first"])
+def test_a_damaged_part_does_not_keep_the_others_from_being_read(project, tmp_path, damaged):
+    parts = part(project, tmp_path, "write")
+    whole = parts / f"part-write-{ONE}.1.tar.gz"
+    other = parts / f"part-write-{ONE}.2.tar.gz"
+    shutil.copy(whole, other)
+    torn = {1: whole, 2: other}[damaged]
+    torn.write_bytes(torn.read_bytes()[:-100])
+    done = subprocess.run([CHECKOUT / ".github/unpack", parts], cwd=project.root, capture_output=True, text=True)
+    assert done.returncode == 0 and f"{torn.name} is damaged and left out" in done.stderr, done.stderr
+    artifacts.verify(project.artifacts / "matrix-keras-v3" / ONE)
