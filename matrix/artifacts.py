@@ -9,7 +9,6 @@ A run reads a snapshot of its own, so that another run may publish at the same t
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from matrix.errors import ArtifactMismatch
+from matrix.plain import copy_folder
 from matrix.project import Project
 from matrix.tools import exclusive
 
@@ -66,13 +66,8 @@ def verify(folder: Path) -> Manifest:
 
 
 def _copy(folder: Path, destination: Path) -> None:
-    """Copy a folder; a full disk is an OSError that says so, which copytree hides in a list of texts."""
-    try:
-        shutil.copytree(folder, destination)
-    except shutil.Error as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(destination.parent)) from None
-        raise
+    """Copy a folder, which holds files and folders only. Raises ArtifactMismatch."""
+    copy_folder(folder.parent, folder.name, destination)
 
 
 def _folders(project: Project) -> list[tuple[str, str, Path]]:
@@ -121,6 +116,8 @@ def publish(project: Project, folder: Path, manifest: Manifest, destination: Pat
 
     A process that dies on the way leaves the old artifact, or none; never a part of one under the final name.
     """
+    if (folder / MANIFEST).is_dir():
+        raise ArtifactMismatch(f"{MANIFEST} is a folder in what was written: that is the manifest's place")
     complete = msgspec.structs.replace(manifest, sha256=_digests(folder))
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(complete), indent=2) + b"\n")
     replace(project, folder, destination)

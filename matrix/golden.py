@@ -68,7 +68,7 @@ def _make(
                 if running:
                     end(engine, running)
         made = folder / "out" / "golden.npz"
-        if status or not made.is_file():
+        if status or made.is_symlink() or not made.is_file():
             reason = _reason(log, status).replace(f"{inside['in']}/{graph.name}", str(graph))
             raise GoldenFailed(f"{reason} (in {environment.id}; log: {project.shown(log)})")
         shutil.copy(made, to)

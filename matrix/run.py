@@ -7,6 +7,7 @@ its container is removed, its folder goes, and what had finished stands in the r
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -19,12 +20,14 @@ from typing import Any
 
 import msgspec
 
-from matrix import artifacts
+from matrix import artifacts, events
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.engine.containers import did_not_start
 from matrix.engine.process import recorder
 from matrix.environments import Environment
-from matrix.errors import CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
+from matrix.errors import ArtifactMismatch, CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
+from matrix.events import Event, NotEvents
+from matrix.plain import clear, copy_folder
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import NO_RESULT, RUNS, Begun, Outcome, Record, Results, append_lines, missing
@@ -35,6 +38,7 @@ _PYTEST_USAGE = 4
 _DID_NOT_START = (125, 126, 127)  # docker's and podman's own, for a container or what is to run in it
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
+_ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*/[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # KIND/NAME
 
 
 class Progress:
@@ -74,6 +78,7 @@ class Run:
     collected: set[str] = field(default_factory=set)
     paths: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    broken: str = ""  # why what the process says cannot be believed any more
     records: list[Record] = field(default_factory=list)
     current: tuple[str, float] | None = None
     heard: float = 0.0
@@ -124,11 +129,16 @@ class Run:
             started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             log=self.shown_log,
             details=self.about.get(cell, {}) | seen.get("details", {}),
-            inputs={name: artifacts.identity(self.folder / "in" / name) for name in self.inputs.get(cell, ())},
+            inputs={name: artifacts.identity(self.folder / "in" / name) for name in self._read_by(cell)},
         )
         self.results.append(record)
         self.records.append(record)
         self.progress.recorded(record)
+
+    def _read_by(self, cell: str) -> list[str]:
+        """The artifacts that `cell` said it reads, and that it was given."""
+        said = [name for name in self.inputs.get(cell, ()) if _ARTIFACT.fullmatch(name)]
+        return [name for name in said if (self.folder / "in" / name / artifacts.MANIFEST).is_file()]
 
 
 def run_environment(
@@ -229,7 +239,7 @@ def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -
         before = len(run.records)
         status, killed = _one_process(run, arguments)
         _raise_for(run, status, arguments)
-        if not killed and status in _PYTEST_STATUSES and run.current is None:
+        if not killed and not run.broken and status in _PYTEST_STATUSES and run.current is None:
             break
         if run.current or len(run.records) == before:  # else it ended after a cell: the others are still to run
             _record_crash(run, status, killed)
@@ -256,7 +266,7 @@ def _raise_for(run: Run, status: int, arguments: Sequence[str]) -> None:
 
 
 def write_plan(run: Run, there: dict[str, list[str]]) -> None:
-    """What tests/recorder.py reads."""
+    """What tests/recorder.py reads, in the place of whatever a cell has put there: it is not written through a link."""
     inside = run.engine.inside(run.folder)
     lock = inside["lock"] or str(run.project.lock(run.environment))
     plan = {
@@ -266,15 +276,18 @@ def write_plan(run: Run, there: dict[str, list[str]]) -> None:
         "artifacts": {kind: {name: f"{inside['in']}/{kind}/{name}" for name in names} for kind, names in there.items()},
         **run.told,
     }
-    (run.folder / "out" / "plan.json").write_bytes(msgspec.json.encode(plan))
+    new, place = run.folder / "plan.json", run.folder / "out" / "plan.json"
+    new.write_bytes(msgspec.json.encode(plan))
+    clear(place)
+    new.replace(place)
 
 
 def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     """Run what is left in one process and follow its events. Returns its exit status, and whether it was ended here."""
-    events = run.folder / "out" / "events.jsonl"
-    events.unlink(missing_ok=True)
-    shutil.rmtree(run.folder / "out" / "artifacts", ignore_errors=True)
-    run.current = None
+    said = run.folder / "out" / "events.jsonl"
+    clear(said)
+    clear(run.folder / "out" / "artifacts")
+    run.current, run.broken = None, ""
     run.heard = time.monotonic()
     killed = False
     place = 0
@@ -287,9 +300,12 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 running = run.engine.start(run.prepared, run.folder, words, output)
             while True:
                 status = running.process.poll()
-                place = follow(run, events, place)
+                place = follow(run, said, place)
                 if status is not None:
                     return status, killed
+                if run.broken and not killed:
+                    killed = True
+                    end(run.engine, running)
                 # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
                 if not killed and time.monotonic() - run.heard > run.project.limits.cell_seconds:
                     killed = True
@@ -300,7 +316,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 with undisturbed():
                     end(run.engine, running)
                     with suppress(OSError):  # a full disk, which has been told already
-                        follow(run, events, place)  # what had finished, whatever ended this
+                        follow(run, said, place)  # what had finished, whatever ended this
 
 
 def end(engine: Engine, running: Running) -> None:
@@ -314,61 +330,73 @@ def end(engine: Engine, running: Running) -> None:
             engine.remove(running.name)
 
 
-def follow(run: Run, events: Path, place: int) -> int:
-    """Take in the whole lines of `events` from byte `place`; returns the place after them."""
-    try:
-        with events.open("rb") as file:
-            file.seek(place)
-            text = file.read()
-    except FileNotFoundError:
-        return place
-    whole = text[: text.rfind(b"\n") + 1]
-    for line in whole.splitlines():
-        with undisturbed():
-            _take(run, msgspec.json.decode(line))
-        run.heard = time.monotonic()
-    return place + len(whole)
+def follow(run: Run, said: Path, place: int) -> int:
+    """Take in the whole lines of the file `said` from byte `place`; returns the place after them."""
+    while not run.broken:
+        try:
+            found, after = events.read(said, place)
+        except NotEvents as error:
+            run.broken = str(error)
+            break
+        if after == place:
+            break
+        for event in found:
+            with undisturbed():
+                _take(run, event)
+            run.heard = time.monotonic()
+        place = after
+    return place
 
 
-def _take(run: Run, event: dict[str, Any]) -> None:
-    kind = event["event"]
+def _take(run: Run, event: Event) -> None:
+    kind = event.event
     if kind == "collected":
-        run.collected |= set(event["cells"])
-        run.paths = tuple(event["paths"])
-        run.inputs |= event["inputs"]
+        run.collected |= set(event.cells)
+        run.paths = tuple(event.paths)
+        run.inputs |= event.inputs
     elif kind == "selected" and run.selected is None:
-        run.selected = event["cells"]
+        run.selected = event.cells
         run.announce(run.selected)
         run.progress.planned([*(record.cell for record in run.records), *run.selected])
     elif kind == "collection failed":
-        run.problems.append(f"{event['where']}: {event['reason']}")
+        run.problems.append(f"{event.where}: {event.reason}")
     elif kind == "started":
-        run.current, run.began = (event["cell"], time.monotonic()), True
-        run.progress.started(event["cell"])
+        run.current, run.began = (event.cell, time.monotonic()), True
+        run.progress.started(event.cell)
     elif kind == "stopped":
-        for cell in event["cells"]:
-            run.record(cell, Outcome.NOT_RUN, event["reason"])
+        for cell in event.cells:
+            run.record(cell, Outcome.NOT_RUN, event.reason)
     elif kind == "finished":
         run.current = None
-        details = event["details"]
-        outcome = Outcome(event["outcome"])
-        if outcome is Outcome.PASSED and "artifact" in details and run.publishes:
-            _publish(run, details["artifact"], event)
-        run.record(
-            event["cell"], outcome, event["reason"], event["seconds"], details=details, versions=event["versions"]
-        )
+        outcome, reason = event.outcome, event.reason
+        if outcome is Outcome.PASSED and "artifact" in event.details and run.publishes:
+            try:
+                _publish(run, str(event.details["artifact"]), event)
+            except ArtifactMismatch as error:
+                outcome, reason = Outcome.FAILED, f"what it wrote cannot be kept: {error}"
+        run.record(event.cell, outcome, reason, event.seconds, details=event.details, versions=event.versions)
 
 
-def _publish(run: Run, artifact: str, event: dict[str, Any]) -> None:
-    kind, _, _ = artifact.partition("/")
-    manifest = artifacts.Manifest(kind, run.environment.id, event["cell"], event["versions"], {})
-    folder = run.folder / "out" / "artifacts" / artifact
-    artifacts.publish(run.project, folder, manifest, run.project.artifacts / artifact)
+def _publish(run: Run, artifact: str, event: Event) -> None:
+    """Make an artifact of what a cell wrote. Raises ArtifactMismatch when it is none, or would be put elsewhere."""
+    if not _ARTIFACT.fullmatch(artifact) or ".." in artifact:
+        raise ArtifactMismatch(f"{artifact!r} is no name of an artifact: KIND/NAME of letters, digits and _ . + -")
+    manifest = artifacts.Manifest(artifact.partition("/")[0], run.environment.id, event.cell, event.versions, {})
+    taken = run.folder / "taken"  # no process of a cell can change it while it is published
+    try:
+        copy_folder(run.folder / "out", f"artifacts/{artifact}", taken)
+        artifacts.publish(run.project, taken, manifest, run.project.artifacts / artifact)
+    finally:
+        shutil.rmtree(taken, ignore_errors=True)
 
 
 def _record_crash(run: Run, status: int, killed: bool) -> None:
     """The cell that was under way when the process ended, or all that are left, if it ended before any."""
     seconds = run.project.limits.cell_seconds
+    if run.broken:
+        for cell in [run.current[0]] if run.current else _pending(run):
+            run.record(cell, Outcome.FAILED, run.broken)
+        return
     if killed:
         reason = f"not done after {seconds} s (CARRYOVER_CELL_SECONDS)"
         if run.current:

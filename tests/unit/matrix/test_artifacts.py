@@ -135,6 +135,23 @@ def test_what_a_killed_publisher_left_is_no_artifact_and_goes_with_the_next(proj
     assert not left.exists()
 
 
+@pytest.mark.parametrize(
+    ("put", "words"),
+    [
+        (lambda place: place.symlink_to("/etc/hostname"), "model.data is a link"),
+        (lambda place: place.symlink_to("/etc"), "model.data is a link"),
+        (os.mkfifo, "model.data is neither a file nor a folder"),
+    ],
+)
+def test_what_is_no_file_is_not_copied_out_of_an_artifact(project, put, words):
+    folder = publish(project, {"file": "1"})
+    other = write(project.root / "made", {"file": "2"})
+    put(other / "model.data")
+    with pytest.raises(ArtifactMismatch, match=words):
+        artifacts.replace(project, other, folder)
+    assert texts(folder) == {"file": "1"} and [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 PUBLISHER = """
 import sys
 from pathlib import Path
