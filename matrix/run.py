@@ -22,7 +22,7 @@ import msgspec
 
 from matrix import artifacts, events
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
-from matrix.engine.containers import did_not_start
+from matrix.engine.containers import did_not_start, of_the_container
 from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import ArtifactMismatch, CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
@@ -320,13 +320,13 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
 
 
 def end(engine: Engine, running: Running) -> None:
-    """End the process and remove its container."""
+    """End the process and remove its container, which may also outlive a process that somebody else has ended."""
     with undisturbed():
-        alive = running.process.poll() is None
+        status = running.process.poll()
         kill(running.process, running.patience)
         if running.process.stdin:
             running.process.stdin.close()
-        if alive:
+        if status is None or not of_the_container(status):
             engine.remove(running.name)
 
 
@@ -411,7 +411,11 @@ def _record_crash(run: Run, status: int, killed: bool) -> None:
     cause = f"exit status {status}"
     if 0 < number < 65:
         cause = f"{signal.Signals(number).name if number in list(signal.Signals) else number} ended the interpreter"
-        if number == signal.SIGKILL and run.engine.isolation == "container":
+        if status < 0 and run.engine.isolation == "container":
+            cause = (
+                f"{cause.partition(' ')[0]} ended `{run.engine.name} run`, which held its container: not the cell's own"
+            )
+        elif number == signal.SIGKILL and run.engine.isolation == "container":
             cause += f"; the memory limit is {run.project.limits.memory} (CARRYOVER_MEMORY)"
     if run.current:
         cell, begun = run.current

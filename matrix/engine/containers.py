@@ -50,6 +50,10 @@ _REMEDIES = {
 }
 
 
+ENGINE_FAILED = 125  # what `docker run` and `podman run` end with when they themselves fail
+_REMOVALS = 10  # tries to remove a container, 0.3 s apart: an engine may be at it already
+
+
 class Containers(Storage):
     """docker or podman: an image an environment, a container a run."""
 
@@ -300,7 +304,10 @@ class Containers(Storage):
         # Its own keys to detach would swallow Ctrl-P, the previous line of a shell.
         terminal = ["--tty", "--detach-keys=ctrl-@,ctrl-@", f"--env=TERM={os.environ.get('TERM', 'xterm')}"]
         try:
-            return on_terminal(self._command(prepared, run, words, terminal))
+            status = on_terminal(self._command(prepared, run, words, terminal))
+            if not of_the_container(status):
+                self.remove(run.name)
+            return status
         except BaseException:
             with undisturbed():
                 self.remove(run.name)
@@ -354,17 +361,32 @@ class Containers(Storage):
         )
 
     def remove(self, name: str) -> None:
-        """Remove the container called `name`, whatever state it is in, also one that is just being created."""
+        """Remove the container called `name`, whatever state it is in, also one that is just being created.
+
+        Raises EngineUnavailable, with the command to do it by hand, where it stays.
+        """
         arguments = ["rm", "--force", *(["--time=0"] if self.name == "podman" else []), name]
-        for attempt in range(3):
+        by_hand = f"The container {name} may be left: {self.name} rm -f {name}"
+        words = ""
+        for attempt in range(_REMOVALS):
             try:
                 done = self._try(*arguments)
             except EngineUnavailable as error:
-                raise EngineUnavailable(f"{error} The container {name} may be left: {self.name} rm -f {name}") from None
-            if done.returncode == 0 and "no such container" not in done.stderr.lower():
+                raise EngineUnavailable(f"{error} {by_hand}") from None
+            words = done.stderr.strip()
+            is_none = "no such container" in words.lower()
+            if done.returncode == 0 and not is_none:
                 return
-            if attempt < 2:
+            if is_none and attempt >= 2:  # it is not being created either
+                return
+            if attempt < _REMOVALS - 1:
                 time.sleep(0.3)
+        raise EngineUnavailable(f"{self.name} rm: {(words.splitlines() or ['it said nothing'])[-1][:300]}. {by_hand}")
+
+
+def of_the_container(status: int) -> bool:
+    """Whether `docker run` ended with `status` because its container did; else that may still be there."""
+    return status >= 0 and status != ENGINE_FAILED
 
 
 def did_not_start(said: str) -> str:
