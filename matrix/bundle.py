@@ -5,7 +5,8 @@ SHA-256 of every other file. Below files/ are the sources of the cells, the tabl
 artifacts that the cell read, as a checkout has them; log.txt is the end of what the failed run said.
 
 Nothing in a bundle is believed before it is checked: names stay below the folder that it is unpacked to, there are no
-links, and a lock holds nothing but pinned distributions with their hashes. How an image is built is the reader's own.
+links, and a lock holds nothing but pinned distributions with their hashes. How an image is built, on what and from
+which index is the reader's own, and what another lock than the reader's own pins does not run while it is installed.
 But the sources in it are run: in a container, without network.
 """
 
@@ -29,7 +30,7 @@ from typing import IO
 import msgspec
 
 from matrix import artifacts
-from matrix.environments import Environment, load_environments
+from matrix.environments import Environment, find_environment, load_environments
 from matrix.errors import ArtifactMismatch, BadBundle, DiskFull
 from matrix.project import Project
 from matrix.results import Record
@@ -111,6 +112,11 @@ class Replayed(Project):
     def shown(self, path: Path) -> str:
         """`path` from the top of the checkout, where it is in it."""
         return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
+
+    def trusts(self, environment: Environment) -> bool:
+        """Whether the lock is, byte for byte, one that this checkout has anyway."""
+        here = Project(self.home, self.limits).lock(environment)
+        return here.is_file() and here.read_bytes() == self.lock(environment).read_bytes()
 
     def lock(self, environment: Environment) -> Path:
         """The bundle's; of environments other than the cell's, which decide what images share, the checkout's."""
@@ -283,6 +289,24 @@ def _check_lock(files: Path, head: Head, path: Path) -> None:
     for number, line in enumerate(lock.read_text(errors="replace").splitlines(), 1):
         if not _LOCK_LINE.fullmatch(line):
             raise BadBundle(f"{path} is not to be trusted: line {number} of its lock pins no distribution: {line!r}")
+
+
+def check_row(home: Project, unpacked: Path, head: Head, path: Path) -> None:
+    """Whatever else decides what is run when an image is built must be as this checkout's own row has it.
+
+    Where it has no such row, the bundle's may name nothing of the kind. Raises BadBundle.
+    """
+    name = head.record.environment
+    theirs = find_environment(load_environments(unpacked / "environments.toml"), name)
+    ours = home.environments.get(name)
+    for key, label in (("index", "index"), ("base", "base"), ("cuda", "cuda"), ("cuda_images", "images of cuda")):
+        said, here = getattr(theirs, key), getattr(ours, key) if ours else type(getattr(theirs, key))()
+        if said != here:
+            raise BadBundle(
+                f"{path} is not to be trusted: its {label} of {name} is {said!r}, this checkout's {here!r}; what an "
+                "image is built of is not for a bundle to say: replay it in a checkout of "
+                f"{head.commit[:12] or 'its own'}"
+            )
 
 
 def differences(home: Project, head: Head) -> list[str]:

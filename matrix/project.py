@@ -113,6 +113,10 @@ class Project:
         """`path` for people: from the top of the checkout where it is in it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
+    def trusts(self, environment: Environment) -> bool:
+        """Whether what the lock of `environment` pins may run while it is installed, where the network is."""
+        return True
+
     def lock(self, environment: Environment) -> Path:
         """The lock of `environment`."""
         return self.root / "docker" / "locks" / f"{environment.id}.txt"
