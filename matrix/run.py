@@ -38,6 +38,7 @@ _PYTEST_USAGE = 4
 _DID_NOT_START = (125, 126, 127)  # docker's and podman's own, for a container or what is to run in it
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
+_LEFT_OUT = "was planned, and pytest left it out unasked: addopts in pyproject.toml, or a hook in a conftest.py"
 _ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*/[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # KIND/NAME
 
 
@@ -434,7 +435,7 @@ def _pending(run: Run) -> list[str]:
 
 def account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
     """Give every cell that was to be collected or run its record. Raises NothingSelected when that is none."""
-    scope = [cell.id for cell in run.cells if cell.id.startswith(run.paths or "tests/")]
+    scope = [cell.id for cell in run.cells if _is_below(cell.id, run.paths)]
     why = "; ".join(run.problems) or f"pytest did not find it; log: {run.shown_log}"
     for cell in missing(scope, run.records):
         if cell not in run.collected:
@@ -444,10 +445,18 @@ def account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
             f"{' '.join(arguments)!r} runs none of the {len(run.cells)} cells of {run.environment.id}: "
             f"{', '.join(sorted({cell.id.rpartition('::')[2].partition('[')[0] for cell in run.cells}))}"
         )
+    if not any(argument.startswith("-") for argument in arguments):  # nobody has deselected anything
+        for cell in missing([cell for cell in scope if cell not in (run.selected or ())], run.records):
+            run.record(cell, Outcome.FAILED, _LEFT_OUT)
     for cell in _pending(run):
         run.record(
             cell, Outcome.FAILED, f"was selected, and has no result: the run ended before it; log: {run.shown_log}"
         )
+
+
+def _is_below(cell: str, paths: Sequence[str]) -> bool:
+    """Whether one of the arguments `paths` of pytest, if there are any, stands for `cell`."""
+    return not paths or any(cell == path or cell.startswith((f"{path}/", f"{path}::", f"{path}[")) for path in paths)
 
 
 def _last_words(log: Path) -> str:

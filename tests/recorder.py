@@ -116,7 +116,9 @@ class Recorder:
         report = (yield).get_result()
         if report.nodeid in self.finished or (report.when == "setup" and report.passed):
             return
-        if report.when == "call" and report.passed:
+        if hasattr(report, "wasxfail"):
+            self.finish(item, "failed", "xfail is not for cells: what is known to fail belongs into the ledger")
+        elif report.when == "call" and report.passed:
             self.passed.add(report.nodeid)
         elif report.when == "teardown" and report.passed:
             if report.nodeid in self.passed:

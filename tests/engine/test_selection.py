@@ -43,6 +43,35 @@ def test_only_what_is_chosen_runs(three, arguments, ran):
     assert (done.status, three.outcomes()) == (0, dict.fromkeys(ran, "passed")), done.out + done.err
 
 
+def test_a_path_stands_for_no_cell_whose_name_only_begins_so(planted):
+    planted.cells("def test_reads(): pass\ndef test_reads_more(): pass\n")
+    done = planted.run("tests/environment/test_cells.py::test_reads")
+    assert (done.status, planted.outcomes()) == (0, {"test_reads": "passed"}), done.out + done.err
+
+
+@pytest.mark.parametrize("by", ["addopts", "hook"])
+def test_what_nobody_deselected_and_did_not_run_has_failed(three, by):
+    if by == "addopts":
+        file = three.root / "pyproject.toml"
+        file.write_text(file.read_text().replace('addopts = "', 'addopts = "-k writes '))
+    else:
+        hook = "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if 'writes' in i.nodeid]\n"
+        (three.root / "tests/environment/conftest.py").write_text(hook)
+    done = three.run()
+    assert (done.status, done.err) == (1, ""), done.out + done.err
+    assert three.outcomes() == {"test_reads": "failed", "test_breaks": "failed", "test_writes": "passed"}
+    assert "pytest left it out unasked" in three.records()["test_breaks"].reason
+
+
+@pytest.mark.parametrize("body", ["assert False", "pass", "pytest.xfail('later')"])
+def test_xfail_is_not_for_cells(planted, body):
+    mark = "" if "xfail" in body else "@pytest.mark.xfail(reason='later')\n"
+    planted.cells(f"import pytest\n\n{mark}def test_expects_to_fail(): {body}\n")
+    assert planted.run().status == 1
+    record = planted.records()["test_expects_to_fail"]
+    assert (record.outcome.value, record.reason.startswith("xfail is not for cells")) == ("failed", True)
+
+
 def test_selecting_nothing_is_an_error_that_names_what_there_is(three):
     done = three.run("-k", "nothing_of_that_name")
     assert done.status == 10
