@@ -13,6 +13,7 @@ from matrix import disk
 from matrix.disk import Kept
 from matrix.engine import Containers, VirtualEnvironments, choose
 from matrix.errors import CarryoverError, EngineUnavailable
+from matrix.private import sweep
 from matrix.project import Project
 from matrix.table import console
 from matrix.tools import exclusive, user_cache
@@ -58,6 +59,7 @@ def clean(project: Project, engine_name: str | None, dry: bool) -> int:
         when = f", last used {disk.ago(kept.used)}" if kept.used else ""
         out.print(f"{word}: {kept.kind} {kept.name}, {disk.gigabytes(disk.held([kept]))}{when}", markup=False)
     if not dry:
+        sweep(project.state)
         for engine in engines:
             _remove_layers(engine)
     after = disk.held(item.kept for item in by_name.values())

@@ -12,7 +12,6 @@ import re
 import resource
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from matrix.engine.storage import Storage
 from matrix.environments import Environment
 from matrix.errors import BadBundle, BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
+from matrix.private import private_folder, sweep
 from matrix.project import Project
 from matrix.tools import exclusive, undisturbed, user_cache
 
@@ -212,8 +212,8 @@ class Containers(Storage):
         trusted = self.project.trusts(environment)
         if not trusted and environment.device == "gpu":  # its last step has what was installed on its PATH
             raise BadBundle(f"the lock of {environment.id} is not this checkout's: no image for a GPU is built of it")
-        temporary = tempfile.TemporaryDirectory(prefix="build-", dir=self.project.state)
-        with temporary as folder, self._own_name(base) as reference:
+        sweep(self.project.state)
+        with private_folder() as folder, self._own_name(base) as reference:
             context = self.project.state / "context"
             context.mkdir(exist_ok=True)
             images.write_context(self.project, environment, context)
@@ -222,7 +222,7 @@ class Containers(Storage):
             arguments += ["--build-arg", f"CUDA={base.cuda.reference}"] if base.cuda else []
             arguments += ["--build-arg", f"BASE={reference}", "--build-arg", f"ENVIRONMENT={environment.id}"]
             arguments += ["--label", f"carryover.environment={environment.id}"]
-            for name, path in images.secrets(Path(folder), environment, trusted).items():
+            for name, path in images.secrets(folder, environment, trusted).items():
                 arguments += ["--secret", f"id={name},src={path}"]
             # podman: one container to build in, which _own_name removes
             arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.planted import Planted
+from tests.engine.planted import Planted, until, wait
 
 TOKEN = "token-1f0c9b7e"
 # Compilers and headers, the caches of uv, pip and apt, and what a build mounts.
@@ -112,3 +112,28 @@ def test_certificates_that_trust_nobody_are_used_and_refused(container_engine, t
     done = planted.run(CARRYOVER_CA_BUNDLE=str(nobody), UV_INDEX="https://pypi.org/simple/?fresh")
     assert done.status == 6, done.out + done.err
     assert "certificate" in done.error.lower(), done.error
+
+
+def test_a_build_that_is_killed_leaves_no_password_below_the_checkout_and_none_for_long(
+    working, tmp_path, locks, index
+):
+    planted = Planted(tmp_path / "project", working("docker")).plant(locks).cells("def test_passes(): pass\n")
+    planted.anew()
+    with (planted.root / "docker/install").open("a") as file:
+        file.write("sleep 20\n")
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    old = planted.root / ".carryover/build-left/index"  # of an earlier version
+    old.parent.mkdir()
+    process = planted.start(UV_INDEX=index[0], XDG_RUNTIME_DIR=str(runtime))
+    (held,) = until(lambda: [path for path in runtime.glob("*/index") if TOKEN in path.read_text()])
+    assert held.parent.stat().st_mode & 0o777 == 0o700
+    process.kill()
+    wait(process)
+    old.parent.mkdir(exist_ok=True)
+    old.write_text(TOKEN)
+    assert [
+        path for path in planted.root.rglob("*") if path.is_file() and TOKEN in path.read_text(errors="replace")
+    ] == [old]
+    assert planted.do("clean", XDG_RUNTIME_DIR=str(runtime)).status == 0
+    assert not held.exists() and not old.exists()
