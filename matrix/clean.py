@@ -16,7 +16,7 @@ from matrix.errors import CarryoverError, EngineUnavailable
 from matrix.private import sweep
 from matrix.project import Project
 from matrix.table import console
-from matrix.tools import exclusive, user_cache
+from matrix.tools import exclusive, is_held, user_cache
 
 _DAY = 86400
 _SMALL = 10**7  # bytes: a layer that is not worth a line
@@ -158,7 +158,9 @@ def _virtual_environments(project: Project) -> list[_Item]:
 def _remove_virtual_environment(project: Project, folder: Path) -> str:
     identifier = folder.name.removesuffix(".partial").rpartition("-")[0]
     with exclusive(project.state / f"venv-{identifier}.lock", wait=False) as free:
-        return _remove_folder(folder) if free else "it is being made"
+        if not free:
+            return "it is being made"
+        return "a run is using it" if is_held(folder) else _remove_folder(folder)
 
 
 def _remove_folder(folder: Path) -> str:

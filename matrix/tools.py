@@ -70,6 +70,25 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
             os.close(descriptor)
 
 
+def hold(folder: Path) -> int:
+    """Say that this process uses `folder`, as long as it lives or until the descriptor that is given is closed."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process uses `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def _is_still(path: Path, descriptor: int) -> bool:
     """Whether `path` is the open file: who held its lock before may have deleted it, and then it guards nothing."""
     try:

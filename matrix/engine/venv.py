@@ -23,7 +23,7 @@ from matrix.engine.process import (
 from matrix.environments import Environment
 from matrix.errors import EngineUnavailable
 from matrix.project import Project
-from matrix.tools import exclusive, uv
+from matrix.tools import exclusive, hold, uv
 
 
 class VirtualEnvironments:
@@ -34,6 +34,11 @@ class VirtualEnvironments:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self._held: dict[Path, int] = {}  # those in use, which `nox -s clean` leaves as long as this process lives
+
+    def _hold(self, folder: Path) -> None:
+        if folder not in self._held:
+            self._held[folder] = hold(folder)
 
     def version(self) -> str:
         """`venv (uv 0.9.1)`."""
@@ -59,8 +64,11 @@ class VirtualEnvironments:
 
     def found(self, environment: Environment, image: str, image_id: str, base: str) -> Prepared | None:
         """The virtual environment called `image`, if it is still there and is one of `environment`."""
-        if image != f"{environment.id}-{image_id}" or not (self.project.state / "venvs" / image).exists():
-            return None
+        folder = self.project.state / "venvs" / image
+        with exclusive(self.project.state / f"venv-{environment.id}.lock"):
+            if image != f"{environment.id}-{image_id}" or not folder.exists():
+                return None
+            self._hold(folder)
         return Prepared(environment, image, image_id, base)
 
     def prepare(self, environment: Environment, log: Path, say: Say) -> Prepared:
@@ -83,6 +91,7 @@ class VirtualEnvironments:
                         partial.rename(folder)
                     finally:
                         shutil.rmtree(partial, ignore_errors=True)
+            self._hold(folder)
         disk.touch(str(folder))
         return self._prepared(environment, interpreter)
 

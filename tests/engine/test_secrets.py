@@ -135,5 +135,6 @@ def test_a_build_that_is_killed_leaves_no_password_below_the_checkout_and_none_f
     assert [
         path for path in planted.root.rglob("*") if path.is_file() and TOKEN in path.read_text(errors="replace")
     ] == [old]
-    assert planted.do("clean", XDG_RUNTIME_DIR=str(runtime)).status == 0
+    # that of docker would free what is on this machine of other checkouts
+    assert Planted(planted.root, "venv").do("clean", XDG_RUNTIME_DIR=str(runtime)).status == 0
     assert not held.exists() and not old.exists()
