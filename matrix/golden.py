@@ -18,7 +18,8 @@ from matrix.engine import Engine, Say, choose
 from matrix.environments import Environment
 from matrix.errors import GoldenFailed
 from matrix.project import Project
-from matrix.run import end, log_of, run_folder
+from matrix.run import end
+from matrix.run_folder import log_of, run_folder
 from matrix.tools import undisturbed
 
 

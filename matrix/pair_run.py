@@ -15,7 +15,8 @@ from matrix.errors import CarryoverError
 from matrix.pairs import PlannedCell
 from matrix.plan import Cell
 from matrix.results import NO_RESULT, Outcome, Record
-from matrix.run import Progress, Run, log_of, run_cells, run_folder
+from matrix.run import Progress, Run, run_cells
+from matrix.run_folder import log_of, run_folder
 from matrix.sweep import RESULTS, Store, about
 
 _ROLES = {"write": "produce", "read": "consume"}

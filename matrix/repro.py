@@ -30,12 +30,11 @@ from matrix.run import (
     Run,
     account_for_the_rest,
     follow,
-    log_of,
     readable,
     run_cells,
-    run_folder,
     write_plan,
 )
+from matrix.run_folder import log_of, run_folder
 from matrix.table import console, outcome_text, short
 
 _VERBOSE = ["-vv", "--tb=long", "--capture=no"]

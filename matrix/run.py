@@ -11,8 +11,8 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,8 @@ from matrix.plain import clear, copy_folder
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import NO_RESULT, RUNS, Begun, Outcome, Record, Results, append_lines, missing
-from matrix.tools import exclusive, host, undisturbed
+from matrix.run_folder import log_of, run_folder
+from matrix.tools import host, undisturbed
 
 _PYTEST_STATUSES = range(6)
 _PYTEST_USAGE = 4
@@ -186,42 +187,6 @@ def readable(project: Project, checks: Sequence[Check]) -> list[str]:
 def _require_gpu(environment: Environment) -> None:
     if environment.device == "gpu" and os.environ.get("CARRYOVER_REQUIRE_GPU", "0") != "0" and not gpu_here():
         raise GpuMissing(f"{environment.id}: CARRYOVER_REQUIRE_GPU asks for an NVIDIA GPU, and nvidia-smi shows none")
-
-
-@contextmanager
-def run_folder(project: Project, environment: Environment, engine: Engine) -> Iterator[Path]:
-    """A folder for this run, under a lock that says that it is alive; removed at the end, and so are dead ones."""
-    runs = project.state / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    project.reports.mkdir(exist_ok=True)
-    # Those of other engines are left to them: only they can tell whether a container is left.
-    for dead in {path.with_suffix("") for path in runs.glob(f"carryover-{engine.name}-*")}:
-        with exclusive(dead.with_suffix(".lock"), wait=False) as free:
-            if free:
-                if dead.is_dir():
-                    engine.remove(dead.name)
-                _remove(dead)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    folder = runs / f"carryover-{engine.name}-{environment.id.replace('.', '-')}-{stamp}-{os.getpid()}"
-    try:
-        with exclusive(folder.with_suffix(".lock")):
-            folder.mkdir()
-            yield folder
-    finally:
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    with undisturbed():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def log_of(project: Project, name: str) -> Path:
-    """Where the words of the run `name` go, in a folder that is there."""
-    logs = project.reports / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    return logs / f"{name}.log"
 
 
 def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -> None:
