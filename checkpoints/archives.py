@@ -149,6 +149,7 @@ _SAFE_TYPES = {
     "F8_E5M2": "float8_e5m2",
     "C64": "complex64",
 }
+METADATA = "__metadata__"
 SAFE_NAMES = {name: code for code, name in _SAFE_TYPES.items()}
 MOST_SAFE_HEADER = 100_000_000
 
@@ -184,7 +185,7 @@ class SafeTensors(Checkpoint):
         header = json.loads(self._spans.read(8, size, "header").decode("utf-8"))
         tensors = []
         for name, entry in header.items():
-            if name == "__metadata__":
+            if name == METADATA:
                 continue
             dtype = dtypes.BY_NAME[_SAFE_TYPES[entry["dtype"]]]
             shape = tuple(entry["shape"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import Any, Iterable, NamedTuple, Union
+from typing import Any, Iterable, NamedTuple, Sequence, Union
 
 from .errors import CheckpointError
-from .tables import align
+from .tables import align, printable
 
 _FORMAT = 1
 
@@ -114,7 +114,7 @@ class Plan(NamedTuple):
             count += f", {len(constants)} of them constants of the graph"
         table = align(lines)
         if width is not None and any(len(line) > width for line in table.splitlines()):
-            table = "\n".join(_in_lines(line, width) for line in lines[1:])
+            table = "\n".join(_in_lines(line, width) for line in printable(lines)[1:])
         return table + "\n" + count
 
     def to_json(self) -> str:
@@ -136,7 +136,7 @@ class Plan(NamedTuple):
         return cls(rows, bool(data.get("inverted", False)))
 
 
-def _in_lines(cells: tuple[str, ...], width: int) -> str:
+def _in_lines(cells: Sequence[str], width: int) -> str:
     """One row of the table on several lines: what it is, where it goes, and why."""
     source, shape, dtype, arrow, target, why = cells
     lines = textwrap.wrap(f"{source}  {shape} {dtype}", width, subsequent_indent="  ")

@@ -14,6 +14,7 @@ def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
     """`lines` of cells as text, every column as wide as its widest cell, shortened in the middle to fit `width`."""
     if not lines:
         return ""
+    lines = printable(lines)
     # A column of numbers has few different ones, so it is quicker to look at each of those once.
     widths = [max(map(len, set(column))) for column in zip(*lines)]
     if width is not None:
@@ -29,6 +30,17 @@ def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
     # A listing of thousands of lines is made here, and one format for all of them is the quickest.
     form = "  ".join("%-{}s".format(limit) for limit in widths)
     return "\n".join([(form % tuple(line)).rstrip() for line in lines])
+
+
+def printable(lines: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """`lines` with escapes for what would act on a terminal, or break a line: a tensor's name may hold anything."""
+    if all("".join(line).isprintable() for line in lines):
+        return lines
+    return [["".join(map(_visible, cell)) for cell in line] for line in lines]
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 def shorten(text: str, width: int) -> str:

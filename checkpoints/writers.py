@@ -6,10 +6,10 @@ import json
 import os
 import re
 import zipfile
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from . import dtypes
-from .archives import SAFE_NAMES
+from .archives import METADATA, SAFE_NAMES
 from .atomic import Replacement
 from .checkpoint import TensorInfo, element_count
 from .copies import Copies
@@ -19,6 +19,8 @@ from .saver import encode_tensor, write_saver
 from .source import UNREADABLE, Source
 
 _LARGE = 64 << 20
+_MOST_NAME = 65535
+_SHOWN = 60
 FORMATS = {".npz": "npz", ".safetensors": "safetensors"}
 _OTHERS = (".h5", ".hdf5", ".keras", ".pb", ".meta", ".tflite", ".onnx", ".pt", ".pth", ".bin", ".zip", ".json")
 
@@ -69,6 +71,7 @@ def write_npz(path: str, source: Source, overwrite: bool = False) -> None:
     import numpy as np
 
     _refuse(path, [info for info in source.infos.values() if info.dtype == "string"], "npz without pickles")
+    _refuse_names(path, source.infos, "npz", _not_in_zip)
     with Replacement([path], overwrite) as (stream,):
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for name in source:
@@ -79,6 +82,7 @@ def write_npz(path: str, source: Source, overwrite: bool = False) -> None:
 def write_safetensors(path: str, source: Source, overwrite: bool = False) -> None:
     """Writes a `.safetensors`. Source of the format: its own README (length, JSON header, bytes)."""
     _refuse(path, [info for info in source.infos.values() if info.dtype not in SAFE_NAMES], "safetensors")
+    _refuse_names(path, source.infos, "safetensors", _not_in_safetensors)
     header: dict[str, Any] = {}
     offset = 0
     for name, info in source.infos.items():
@@ -108,3 +112,25 @@ def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:
     if infos:
         named = ", ".join(f"{info.name} ({info.dtype})" for info in infos[:5]) + (", ..." if len(infos) > 5 else "")
         raise CheckpointError(f"{path}: {what} cannot hold {named}; the prefix of a Saver can")
+
+
+def _refuse_names(path: str, names: Iterable[str], what: str, why_not: Callable[[str], str]) -> None:
+    for name in names:
+        why = why_not(name)
+        if why:
+            shown = repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "...")
+            raise CheckpointError(f"{path}: {what} cannot hold a tensor named {shown}: {why}")
+
+
+def _not_in_zip(name: str) -> str:
+    try:
+        size = len(name.encode("utf-8")) + len(".npy")
+    except UnicodeEncodeError:
+        return "it is no valid Unicode"
+    if "\0" in name:
+        return "names in a zip archive end at a NUL"
+    return f"{size} bytes are more than the {_MOST_NAME} of a name in a zip archive" if size > _MOST_NAME else ""
+
+
+def _not_in_safetensors(name: str) -> str:
+    return "the format keeps it for what describes the file" if name == METADATA else ""

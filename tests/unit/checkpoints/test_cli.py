@@ -68,36 +68,6 @@ def test_bad_input_is_one_line_and_status_4(tmp_path):
         assert len(errors.splitlines()) == 1 and str(path) in errors
 
 
-def test_diff_tells_what_differs(tmp_path, capsys):
-    one = {"same": np.ones(3, "f4"), "moved": np.float32(1), "shape": np.ones(3, "f4"), "gone": np.float32(0)}
-    two = dict(one, moved=np.nextafter(np.float32(1), np.float32(2)), shape=np.ones(4, "f4"), new=np.float32(0))
-    del two["gone"]
-    write_saver(tmp_path / "a", one)
-    write_saver(tmp_path / "b", two)
-    assert main(["diff", "--json", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
-    told = json.loads(capsys.readouterr().out)
-    verdicts = {entry["name"]: entry["verdict"] for entry in told["differing"]}
-    assert told["equal"] == 1
-    assert verdicts == {
-        "gone": "only in A",
-        "moved": "other values, 1 ulp",
-        "new": "only in B",
-        "shape": "other shape",
-    }
-
-
-def test_diff_of_two_formats_of_the_same_tensors_is_silent(capsys):
-    assert main(["diff", data("part"), data("part_v1")]) == 0
-    assert capsys.readouterr().out == "4 equal, 0 differ\n"
-
-
-def test_diff_allows_a_stated_distance(tmp_path):
-    write_saver(tmp_path / "a", {"x": np.float32(1)})
-    write_saver(tmp_path / "b", {"x": np.nextafter(np.float32(1), np.float32(2))})
-    arguments = ["diff", str(tmp_path / "a"), str(tmp_path / "b")]
-    assert (main(arguments), main([*arguments, "--ulps", "1"])) == (1, 0)
-
-
 def test_wrong_arguments_are_status_2():
     assert run("inspect")[0] == 2
     assert run("no-such-command", "x")[0] == 2
@@ -389,26 +359,3 @@ def test_verify_takes_golden_values_in_bfloat16(module, capsys, tmp_path):
     arguments = ["verify", "--json", data("adam"), "--model", module + ":build", "--golden", "g.npz", "--rtol", "0.01"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["outputs"][0]["ulps"] == 0
-
-
-@pytest.mark.parametrize(
-    "one, other, at, sides",
-    [
-        (np.array([1, 2, 3, np.nan], "f4"), np.array([1, 2, 3, 4], "f4"), 3, ("nan", 4.0)),
-        (np.array([1, 2, np.nan, 4], "f4"), np.array([9, 2, 3, np.nan], "f4"), 2, ("nan", 3.0)),
-        (np.array([1, 2, 3], "f4"), np.array([1, 2.5, 9], "f4"), 2, (3.0, 9.0)),
-        (np.array([5, 6, 2**60, 7]), np.array([5, 6, 2**60 + 1, 7]), 2, (2**60, 2**60 + 1)),
-        (np.array([0, -100, 1], "i1"), np.array([90, 100, 1], "i1"), 1, (-100, 100)),
-        (np.array([1, 0], "f4"), np.array([1, -0.0], "f4"), 1, (0.0, -0.0)),
-        (np.array([1, np.inf], "f8"), np.array([2, -np.inf], "f8"), 1, ("inf", "-inf")),
-        (np.array([[1, 1 + 1j]], "c8"), np.array([[1, 1 + 2j]], "c8"), 1, ("(1+1j)", "(1+2j)")),
-        (np.float32(1), np.float32(3), None, (1.0, 3.0)),
-    ],
-)
-def test_diff_shows_an_element_that_differs(one, other, at, sides, tmp_path, capsys):
-    write_saver(tmp_path / "a", {"x": one})
-    write_saver(tmp_path / "b", {"x": other})
-    assert main(["diff", "--json", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
-    (told,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["differing"]
-    assert told["at"][-1:] == ([] if at is None else [at])
-    assert (told["a"], told["b"]) == sides and str(told["b"]) == str(sides[1])
