@@ -21,6 +21,7 @@ from .inference import (
     refusal,
 )
 from .layouts import CATALOGUE
+from .layouts.embedding import with_note
 from .layouts.keras_cudnn import cudnn_layers
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
@@ -131,7 +132,8 @@ class _Planner:
         self._problems.check(self._rows, list(self._open.values()))
         if self._problems.found:
             raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
-        return Plan(tuple(sorted(self._rows, key=lambda row: (row.source, row.target or ""))))
+        rows = [with_note(row, self._tensors) for row in self._rows]
+        return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))))
 
     def _free(self) -> dict[str, Target]:
         taken = group_by_target(self._rows)

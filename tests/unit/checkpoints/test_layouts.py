@@ -254,6 +254,12 @@ def test_a_partitioned_embedding(layouts, golden):
     assert np.array_equal(values["m/lookup/embeddings"][[0, 3, 4]], golden["words"])
 
 
+@pytest.mark.parametrize("rules", [[], [Rule("words/.*", "m/lookup/embeddings")]])
+def test_what_is_assumed_of_an_embedding_in_slices_is_said(rules, layouts):
+    (row,) = make_plan(layouts("words"), {"m/lookup/embeddings": Variable((5, 2))}, rules, infer=True).loads()
+    assert "slices one after the other" in row.reason and "'div'" in row.reason and "'mod'" in row.reason
+
+
 def test_layers_that_only_order_could_tell_apart_are_ambiguous(layouts):
     """Two scopes and two layers of one shape, names without anything in common."""
     part = layouts("basic", "block")
