@@ -142,6 +142,38 @@ def test_the_committed_ledger_is_about_cells_that_there_are():
             assert set(cells_of(where)) == {(kind, way) for kind in where.kinds for way in where.ways}, entry.id
 
 
+def test_what_a_cell_is_recorded_with_is_known():
+    """The page has a reason of each entry, as it was recorded."""
+    page = (CHECKOUT / "docs/compatibility.md").read_text()
+    for entry in load_ledger(CHECKOUT / "matrix/ledger.toml"):
+        (shown,) = re.findall(
+            rf"^### {re.escape(entry.id)}: .*?^- What it looks like: `+ ?(.*?) ?`+$", page, re.M | re.S
+        )
+        assert entry.explains(record(reason=shown, how=entry.how)) or len(shown) == 160, (entry.id, shown)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ModuleNotFoundError: No module named 'tests.pairs.compare'",
+        "KeyError: 'batch_shape'",
+        "TypeError: build() got an unexpected keyword argument 'batch_shape'",
+        "ValueError: Shape mismatch",
+        "AssertionError: 3 objects could not be loaded",
+        "RuntimeError: Unknown layer: Functional",
+        "AttributeError: 'Model' object has no attribute 'add_slot'",
+        "silently wrong: 0 of 12 variables restored",
+        "silently wrong: outputs off by 19 ulp of the largest, bound 18",
+        "silently wrong: training goes on otherwise: weights off by nan after 3 steps, bound 5e-06",
+        "silently wrong: training goes on otherwise: weights off by 9.0e+30 after 3 steps, bound 5e-06",
+        "silently wrong: training goes on otherwise: weights off by 6.0e-06 after 3 steps, bound 5e-06",
+    ],
+)
+def test_a_failure_that_only_shares_words_with_a_known_one_is_not_known(reason):
+    for entry in load_ledger(CHECKOUT / "matrix/ledger.toml"):
+        assert not entry.explains(record(reason=reason, how=entry.how)), entry.id
+
+
 def tables_of_the_page():
     """(kind, way, producer, consumer, sign) of every cell that docs/compatibility.md has, releases as it names them."""
     page = (CHECKOUT / "docs/compatibility.md").read_text()
