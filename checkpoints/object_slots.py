@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple, Sequence
 
+from .optimizer_kinds import kind_of_name
+
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
     from .plan import Row
@@ -52,7 +54,10 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
     # Some releases leave the optimizer's name out; its slots tell which one it was.
     guess = _guess({slot.slot for slot in found.values() if not slot.optimizer})
     # Keras 3 calls RMSprop rm_sprop.
-    return {key: _named_as_in_tf1(slot, slot.optimizer.replace("_", "") or guess) for key, slot in found.items()}
+    return {
+        key: _named_as_in_tf1(slot, slot.optimizer.replace("rm_sprop", "rmsprop") or guess)
+        for key, slot in found.items()
+    }
 
 
 def slots_by_name(tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, ObjectSlot], dict[str, str]]:
@@ -132,9 +137,9 @@ def _keras_3(name: str, flat: Mapping[str, list[str]]) -> ObjectSlot | None:
 
 
 def _named_as_in_tf1(slot: ObjectSlot, optimizer: str) -> ObjectSlot:
-    for kind, slots in _SLOTS.items():
-        if kind in optimizer.lower():
-            return ObjectSlot(slot.of, slots.get(slot.slot, slot.slot), optimizer)
+    slots = _SLOTS.get(kind_of_name(optimizer))
+    if slots is not None:
+        return ObjectSlot(slot.of, slots.get(slot.slot, slot.slot), optimizer)
     return slot._replace(optimizer=optimizer)
 
 

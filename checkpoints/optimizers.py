@@ -18,6 +18,7 @@ from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
 from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots
 from .objects import GRAPH, VALUE
+from .optimizer_kinds import fits, kind_of, kind_of_name, plain_value
 from .plan import Plan, Row, group_by_target
 from .roles import SLOTS, Role
 from .transforms import apply, pieces_of
@@ -101,7 +102,7 @@ class _Carrier:
         self._variables = {name: v for name, v in variables.items() if getattr(v, "trainable", True)}
         self._roles = checkpoint.roles()
         self._name = name
-        self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else _kind_of(optimizer)
+        self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else kind_of(optimizer)
         self._notes: list[str] = []
         self._by_keras = any(
             role.slot == "velocity" and "sgd" in role.optimizer.lower() for role in self._roles.values()
@@ -194,7 +195,7 @@ class _Carrier:
         return found
 
     def _is_ours(self, role: Role) -> bool:
-        return role.optimizer == self._name if self._name is not None else _matches(role, self._kind)
+        return role.optimizer == self._name if self._name is not None else fits(role.optimizer, self._kind)
 
     def _slot_of(self, source: str, role: Role) -> str:
         """What the slot is called for this kind of optimizer; one known by its number is so by TF 1's order."""
@@ -213,7 +214,7 @@ class _Carrier:
         if not there:
             return ""
         listed = ", ".join(f"{name} ({optimizer})" for optimizer, name in sorted(there.items()))
-        unknown = [optimizer for optimizer in sorted(there) if not any(kind in optimizer.lower() for kind in SLOTS)]
+        unknown = [optimizer for optimizer in sorted(there) if not kind_of_name(optimizer)]
         settle = f'; if that was of this kind, give name="{unknown[0]}"' if unknown and self._name is None else ""
         return f"; it has {listed}{settle}"
 
@@ -262,7 +263,7 @@ class _Carrier:
         value = getattr(self._optimizer, "_" + name.replace("beta_", "beta") if self._v1 else name, None)
         if value is None:
             return 0.0
-        return float(np.asarray(_plain(value)))
+        return float(np.asarray(plain_value(value)))
 
     def _compare_epsilon(self) -> None:
         # What Keras wrote was written with Keras's defaults.
@@ -281,29 +282,6 @@ class _Carrier:
                 f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1, and no file stores it: set what was set "
                 "there to continue alike"
             )
-
-
-def _kind_of(optimizer: Any) -> str:
-    name = type(optimizer).__name__.lower()
-    for kind in ("adam", "rmsprop", "adagrad", "ftrl"):
-        # Adamax keeps a maximum where Adam keeps an average.
-        if name.startswith(kind) and name != "adamax":
-            return kind
-    if name.startswith("sgd"):
-        # Legacy SGD says in a private flag whether it keeps momentum; its hyperparameter may be a variable.
-        momentum = getattr(optimizer, "momentum", 0)
-        kept = getattr(optimizer, "_momentum", False) is True
-        return "momentum" if kept or (momentum is not None and float(np.asarray(_plain(momentum)))) else "sgd"
-    raise CheckpointError(f"optimizer {type(optimizer).__name__}: no conversion from TF 1 is known")
-
-
-def _plain(value: Any) -> Any:
-    return value.numpy() if hasattr(value, "numpy") else value
-
-
-def _matches(role: Role, kind: str) -> bool:
-    name = role.optimizer.lower()
-    return kind in name or (kind == "momentum" and "sgd" in name)
 
 
 def _built_for(optimizer: Any, ordered: list[tuple[str, Any]]) -> list[str]:

@@ -13,11 +13,14 @@ from typing import Mapping, NamedTuple
 from .checkpoint import TensorInfo
 from .object_slots import find_slots, names_in_hdf5, slots_by_name
 from .objects import AGAIN, VALUE
+from .optimizer_kinds import kind_of_name
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "adadelta": ("accum", "accum_update"),
     "adagrad": ("accumulator",),
+    "adagradda": ("gradient_accumulator", "gradient_squared_accumulator"),
     "adam": ("m", "v", "vhat"),
+    "adamax": ("m", "v"),
     "ftrl": ("accumulator", "linear"),
     "momentum": ("accumulator",),
     "rmsprop": ("rms", "momentum", "momentum"),
@@ -149,10 +152,10 @@ def _object_slot_role(owner: str, slot: str, full_name: str) -> Role:
     That is Adam/fc/kernel/m by Keras, fc/kernel/Adam by TF 1's own optimizers.
     """
     first, last = full_name.partition("/")[0], full_name.rpartition("/")[2]
-    if last != slot and any(kind in last.lower() for kind in SLOTS):
+    if last != slot and kind_of_name(last):
         return Role("slot", owner, slot, last)
     # Keras's momentum is not TF 1's: it has the learning rate in it.
-    return Role("slot", owner, "velocity" if "sgd" in first.lower() else slot, first or "optimizer")
+    return Role("slot", owner, "velocity" if kind_of_name(first) == "sgd" else slot, first or "optimizer")
 
 
 def _owner(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
@@ -174,11 +177,9 @@ def _slot_role(last: str, owner: str, tensors: Mapping[str, TensorInfo]) -> Role
         return Role("slot", owner, index, plain)
     if not index.isdigit():
         plain, index = last, "0"
-    lowered = plain.lower()
-    for optimizer, slots in SLOTS.items():
-        if optimizer in lowered:
-            if optimizer == "rmsprop" and owner + "/" + plain + "_2" in tensors:
-                slots = ("rms", "mg", "momentum")
-            place = int(index)
-            return Role("slot", owner, slots[place] if place < len(slots) else index, plain)
-    return Role("slot", owner, index, plain)
+    kind = kind_of_name(plain)
+    slots = SLOTS.get(kind, ())
+    if kind == "rmsprop" and owner + "/" + plain + "_2" in tensors:
+        slots = ("rms", "mg", "momentum")
+    place = int(index)
+    return Role("slot", owner, slots[place] if place < len(slots) else index, plain)

@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import Layer, MappingError, Rule, load_optimizer, make_plan, open_checkpoint, write_saver
+from checkpoints import (
+    CheckpointError,
+    Layer,
+    MappingError,
+    Rule,
+    load_optimizer,
+    make_plan,
+    open_checkpoint,
+    write_saver,
+)
 from checkpoints.object_slots import find_slots
+from checkpoints.optimizer_kinds import kind_of, kind_of_name
 
 from .support import Variable, data, expected
 
@@ -213,3 +223,54 @@ def test_an_adam_without_bias_correction_is_mentioned(tmp_path):
         plan = make_plan(checkpoint, model(), RULES)
         notes = load_optimizer(plan, checkpoint, Adam(), model()).notes
     assert not any("bias correction" in note for note in notes)
+
+
+class Adagrad(Optimizer):
+    lists = ("_accumulators",)
+
+
+@pytest.mark.parametrize(
+    "named, optimizer",
+    [
+        ("AdaMax", Adam),  # its second slot is a maximum
+        ("Nadam", Adam),
+        ("AdagradDA", Adagrad),  # a sum of gradients, not of their squares
+        ("AdamantGuess", Adam),
+    ],
+)
+def test_an_optimizer_whose_name_only_contains_anothers_is_not_that_one(make, named, optimizer):
+    values = {name: np.ones(2, "f4") for name in ("w", "w/" + named, f"w/{named}_1")}
+    variables = {"w": Variable((2,))}
+    with make(dict(values, global_step=np.int64(9))) as checkpoint:
+        with pytest.raises(MappingError, match=rf"the file has no slot .* of w; it has .*\({named}\)") as raised:
+            load_optimizer(make_plan(checkpoint, variables), checkpoint, optimizer(), variables)
+        assert ("give name=" in str(raised.value)) == (named == "AdamantGuess")
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("Adam", "adam"),
+        ("training/Adam_12", "adam"),
+        ("adamw", "adam"),
+        ("rm_sprop_3", "rmsprop"),
+        ("FtrlOptimizer", "ftrl"),
+        ("adamax_1", "adamax"),
+        ("dis_opt", ""),
+        ("gen_adam", ""),
+    ],
+)
+def test_the_kind_of_an_optimizer_goes_by_its_whole_name(name, kind):
+    assert kind_of_name(name) == kind
+
+
+def test_a_subclass_keeps_the_slots_of_its_nearest_known_parent():
+    class Own(Adam):
+        pass
+
+    class Adamax(Adam):
+        pass
+
+    assert kind_of(Own()) == "adam"
+    with pytest.raises(CheckpointError, match="optimizer Adamax: no conversion"):
+        kind_of(Adamax())
