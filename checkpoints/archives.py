@@ -1,4 +1,8 @@
-"""Zip archives: Keras's `.keras` (its weights alone; the configuration is never parsed) and NumPy's `.npz`."""
+"""Zip archives: Keras's `.keras` and NumPy's `.npz`.
+
+Of a `.keras` archive the weights are read, and of its configuration only which optimizer the model was compiled with;
+no object is made from it, so no code in it can run.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 WEIGHTS = "model.weights.h5"
+_CONFIGURATION = "config.json"
+_MOST_CONFIGURATION = 16 << 20
 # Weights hardly compress; a member that claims to is a bomb once it is also large.
 _MOST_RATIO = 100
 _MOST_UNPACKED = 64 << 20
@@ -60,9 +66,32 @@ def open_keras(path: str) -> Checkpoint:
             raise CheckpointError("{}: no {} in this archive; it holds {}".format(path, WEIGHTS, names)) from None
         check_member(path, archive, member)
         stream: BinaryIO = io.BytesIO(_unpack(path, archive, member))
+        compiled = _compiled_optimizer(path, archive)
     checkpoint = Hdf5(path, stream)
     checkpoint.format = "Keras archive"
+    checkpoint.optimizer, checkpoint.optimizer_settings = compiled
     return checkpoint
+
+
+def _compiled_optimizer(path: str, archive: zipfile.ZipFile) -> tuple[str, dict[str, Any]]:
+    """The class and the settings of the optimizer that the model was compiled with; nothing where this is not told."""
+    import json
+
+    try:
+        member = archive.getinfo(_CONFIGURATION)
+        if member.file_size > _MOST_CONFIGURATION:
+            return "", {}
+        check_member(path, archive, member)
+        optimizer = json.loads(_unpack(path, archive, member).decode("utf-8"))["compile_config"]["optimizer"]
+        if isinstance(optimizer, str):
+            return optimizer, {}
+        settings = optimizer.get("config")
+        # A class registered by its user is called Package>Class.
+        name = str(optimizer["class_name"]).rpartition(">")[2]
+        return name, settings if isinstance(settings, dict) else {}
+    except (CheckpointError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        # The configuration only helps: without it, the optimizer has to be named.
+        return "", {}
 
 
 def _unpack(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -43,13 +43,19 @@ class Stored(NamedTuple):
 
 
 class Checkpoint:
-    """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager."""
+    """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager.
+
+    `optimizer` is the class or name of the optimizer whose unnamed slots the file holds, and `optimizer_settings` what
+    it was made with, where the file says so beside them.
+    """
 
     format = ""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.tensors: dict[str, TensorInfo] = {}
+        self.optimizer = ""
+        self.optimizer_settings: dict[str, Any] = {}
 
     def read(self, name: str) -> np.ndarray[Any, Any]:
         """The tensor `name`, in a fresh array of its shape, its checksum checked where the format has one.

@@ -93,6 +93,14 @@ class Hdf5(Checkpoint):
                 pass
         self._stream.close()
 
+    def group_name(self, path: str) -> str:
+        """The name that Keras 3 gave what it keeps in the group at `path`; nothing where there is none."""
+        try:
+            name = self._file[path].attrs.get("name", "")
+        except Exception:
+            return ""
+        return name if isinstance(name, str) else ""
+
     def _list(self) -> None:
         found: list[tuple[str, TensorInfo]] = []
         self._walk(self._file, "", found, set(), 0)

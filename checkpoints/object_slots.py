@@ -22,6 +22,8 @@ _SLOTS: dict[str, dict[str, str]] = {
     # Not TF 1's accumulator: it has the learning rate in it.
     "sgd": {"m": "velocity", "momentum": "velocity"},
 }
+# Slots that Keras makes for a variable at once with another one.
+_TOGETHER = {"v": "m", "linear": "accumulator"}
 IN_HDF5 = "optimizer_weights/"
 IN_ARCHIVE = "optimizer/vars/"
 _ANY = {slot for slots in _SLOTS.values() for slot in slots}
@@ -149,8 +151,8 @@ def listed_slots(
     """The tensor of each slot in a .keras archive, which numbers them and names none; and what does not fit.
 
     `wanted` are (variable, slot) with the variables in the model's order, which is the order of the file: the count of
-    steps, from Keras 3 on the learning rate, then all slots of the first variable, of the second and so on. Source:
-    `Optimizer.build` of Keras 2.12 to 3, which adds them variable by variable.
+    steps, from Keras 3 on the learning rate, then the slots, one kind of them after the other, but for Adam's m and v
+    and Ftrl's two, which go variable by variable. Source: `build` of these optimizers in Keras 2.12 to 3.
     """
     numbered = sorted((int(name[len(IN_ARCHIVE) :]), name) for name in tensors if name.startswith(IN_ARCHIVE))
     if not numbered:
@@ -158,10 +160,10 @@ def listed_slots(
     head = (
         2 if len(numbered) > 1 and not tensors[numbered[1][1]].shape and tensors[numbered[1][1]].dtype != "int64" else 1
     )
-    by_variable: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, list[str]]] = {}
     for variable, slot in wanted:
-        by_variable.setdefault(variable, []).append(slot)
-    places = [(variable, slot) for variable, slots in by_variable.items() for slot in slots]
+        groups.setdefault(_TOGETHER.get(slot, slot), {}).setdefault(variable, []).append(slot)
+    places = [(variable, slot) for group in groups.values() for variable, slots in group.items() for slot in slots]
     if len(places) != len(numbered) - head:
         return {}, [
             f"the file has {len(numbered) - head} slots, the optimizer {len(places)}: another one, or not all variables"

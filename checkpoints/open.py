@@ -168,7 +168,10 @@ def _open_by_content(path: str, head: bytes, size: int) -> Checkpoint:
     if head.startswith(SIGNATURE) or path.endswith((".h5", ".hdf5")):
         from .hdf5 import Hdf5
 
-        return Hdf5(path)
+        checkpoint = Hdf5(path)
+        if "optimizer/vars/0" in checkpoint.tensors:
+            checkpoint.optimizer = checkpoint.group_name("optimizer/vars")
+        return checkpoint
     if head.startswith(b"PK"):
         from .archives import Npz, open_keras
 

@@ -114,6 +114,7 @@ class _Carrier:
         sources: dict[str, dict[str, str]] = {}
         wanted = [(name, slot) for name, slot, _ in targets]
         listed, problems = listed_slots(self._checkpoint.tensors, wanted, self._rows)
+        problems += self._not_of_this_kind()
         for name, slot in listed:
             sources.setdefault(self._rows[name][0].source, {})[slot] = listed[name, slot]
         for name, slot in wanted if not problems else ():
@@ -140,6 +141,25 @@ class _Carrier:
             self._optimizer.iterations.assign(steps)
         self._compare_epsilon()
         return Carried(len(targets), steps, tuple(self._notes))
+
+    def _not_of_this_kind(self) -> list[str]:
+        """What speaks against an archive's numbered slots being those of this kind of optimizer."""
+        checkpoint, written = self._checkpoint, self._checkpoint.optimizer
+        if not any(name.startswith(IN_ARCHIVE + "1") for name in checkpoint.tensors):
+            return []
+        own = type(self._optimizer).__name__
+        if not written:
+            told = f'the file does not say which optimizer its slots are of; if it was {own}, give name="{own}"'
+            return [] if self._name is not None else [told]
+        if not fits(written, self._kind) and self._name != written:
+            return [
+                f"the file holds the state of {written}, not of {own}"
+                + ("" if kind_of_name(written) else f'; if it is of this kind, give name="{written}"')
+            ]
+        centered = bool(checkpoint.optimizer_settings.get("centered"))
+        if self._kind == "rmsprop" and centered != bool(self._setting("centered")):
+            return [f"centered is {centered} in the file, and not in this {own}: their slots differ"]
+        return []
 
     def _as_momentum(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """TF 1 keeps a sum of gradients, Keras -learning_rate times it, whoever reads or writes."""
