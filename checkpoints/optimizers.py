@@ -126,21 +126,28 @@ class _Carrier:
                     problems.append(told + self._other_slots(row.source))
         if problems:
             raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
+        # First of all, as the learning rate may depend on it.
+        steps = self._assign_steps(steps)
+        rate = self._rate() if self._kind == "momentum" and targets else 0.0
         for name, slot, variable in targets:
             value = self._value(self._rows[name], slot, sources)
             if self._kind == "momentum":
-                value = self._as_momentum(value)
+                value = self._as_momentum(value, rate)
             written = assign(variable, value)
             if value_of(variable).tobytes() != written.tobytes():
                 raise CheckpointError(f"slot {slot} of {name} does not hold what was written")
-        given, steps = steps, self._steps() if steps is None else steps
+        self._compare_epsilon()
+        return Carried(len(targets), steps, tuple(self._notes))
+
+    def _assign_steps(self, given: int | None) -> int | None:
+        """Assigns the number of steps, or the powers that stand for it in TF 1's own Adam; the number."""
+        steps = self._steps() if given is None else given
         if self._v1:
             counters = [name for name, role in self._roles.items() if role.kind == "counter"]
             v1_optimizers.assign_powers(self._optimizer, self._checkpoint, counters, given)
         elif steps is not None:
             self._optimizer.iterations.assign(steps)
-        self._compare_epsilon()
-        return Carried(len(targets), steps, tuple(self._notes))
+        return steps
 
     def _not_of_this_kind(self) -> list[str]:
         """What speaks against an archive's numbered slots being those of this kind of optimizer."""
@@ -161,12 +168,37 @@ class _Carrier:
             return [f"centered is {centered} in the file, and not in this {own}: their slots differ"]
         return []
 
-    def _as_momentum(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _rate(self) -> float:
+        """The learning rate of the optimizer's next step, whether it is constant or follows a schedule."""
+        optimizer = self._optimizer
+        rate: Any = getattr(optimizer, "_learning_rate", None)
+        # Legacy optimizers have it among their hyperparameters, and there also a decay of their own.
+        rate = rate if callable(rate) else getattr(optimizer, "learning_rate", rate)
+        decays = bool(getattr(optimizer, "_initial_decay", 0))
+        if not callable(rate) and not decays:
+            return self._setting("learning_rate")
+        if hasattr(optimizer, "_decayed_lr"):
+            value = optimizer._decayed_lr("float32")
+        elif any(parent.__name__ == "LearningRateSchedule" for parent in type(rate).__mro__):
+            value = rate(optimizer.iterations)
+        else:
+            value = rate()
+        found = float(np.asarray(plain_value(value)))
+        if self._by_keras == self._v1:
+            self._notes.append(
+                f"Keras keeps the learning rate in the velocity, TF 1 does not: converted with {found:g}, that of the "
+                "next step; while it changes, the two go on differently"
+            )
+        return found
+
+    def _as_momentum(self, value: np.ndarray[Any, Any], rate: float) -> np.ndarray[Any, Any]:
         """TF 1 keeps a sum of gradients, Keras -learning_rate times it, whoever reads or writes."""
         if self._by_keras == (not self._v1):
             return value
-        rate = -np.float32(self._setting("learning_rate"))
-        return np.asarray(value / rate if self._by_keras else value * rate, value.dtype)
+        if not rate and self._by_keras:
+            raise CheckpointError("the learning rate is 0 here: it cannot be taken out of Keras's velocity")
+        factor = -np.float32(rate)
+        return np.asarray(value / factor if self._by_keras else value * factor, value.dtype)
 
     def _targets(self) -> list[tuple[str, str, Any]]:
         """(variable's name, slot, the optimizer's variable) for all slots of the optimizer."""

@@ -135,6 +135,23 @@ def test_momentum_becomes_velocity(make):
     assert carried.steps == 9
 
 
+class LearningRateSchedule:
+    def __call__(self, step):
+        return 0.5 ** int(step.numpy())
+
+
+def test_velocity_has_the_learning_rate_that_a_schedule_gives_at_that_step(make):
+    values = {"w": np.ones(2, "f4"), "w/Momentum": np.array([1, -2], "f4"), "global_step": np.int64(3)}
+    variables = {"w": Variable((2,))}
+    with make(values) as checkpoint:
+        optimizer = SGD()
+        optimizer._learning_rate = LearningRateSchedule()
+        optimizer.learning_rate = 1.0  # what Keras 2 says before the first step
+        carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, optimizer, variables)
+    assert optimizer.momentums[0].numpy().tolist() == [-0.125, 0.25]
+    assert any("converted with 0.125" in note for note in carried.notes)
+
+
 def test_a_global_step_that_two_optimizers_shared_does_not_count_adams_steps(make):
     power = np.float32(0.999)
     for _ in range(10):

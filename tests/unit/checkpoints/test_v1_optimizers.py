@@ -77,6 +77,23 @@ def test_training_goes_on_as_in_tf1(name, used, model):
         np.testing.assert_allclose(weight, golden[f"{name}_{leaf}"], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_momentum_becomes_the_velocity_of_a_schedules_rate_at_that_step(legacy, model):
+    optimizers = getattr(keras.optimizers, "legacy", None) if legacy else keras.optimizers
+    if optimizers is None or (legacy and KERAS_3):
+        pytest.skip("unsupported: this Keras has no legacy optimizers")
+    optimizer = optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), momentum=0.9)
+    variables = model_variables({"net": model})
+    with open_checkpoint(data("optimizer_momentum")) as checkpoint:
+        plan = make_plan(checkpoint, variables)
+        carried = load_optimizer(plan, checkpoint, optimizer, variables)
+        accumulator = checkpoint.read("net/fc/kernel/Momentum")
+    assert (carried.slots, carried.steps, len(carried.notes)) == (2, 20, 1)
+    held = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+    (velocity,) = [variable.numpy() for variable in held if tuple(variable.shape) == (4, 3)]
+    np.testing.assert_allclose(velocity, accumulator * -0.025, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("name", ["keras2_sgd", "keras3_sgd", "legacy_sgd"])
 def test_training_goes_on_as_in_keras(name, model):
     with np.load(data(f"trained_{name}.npz")) as stored:
