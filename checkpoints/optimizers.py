@@ -13,6 +13,7 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 from . import v1_optimizers
+from .adam_powers import choose, steps_of_power
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
@@ -23,8 +24,6 @@ from .plan import Plan, Row, group_by_target
 from .roles import SLOTS, Role
 from .transforms import apply, pieces_of
 
-# The rounding of TF 1's running product of float32 stays below half a step up to about here.
-_TRUSTED_STEPS = 4000
 _LISTS = {
     "adam": {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats"},
     "momentum": {"accumulator": "momentums"},
@@ -287,29 +286,24 @@ class _Carrier:
         own = [name for name in counters if self._roles[name].optimizer and self._roles[name].optimizer in used]
         given = own if len(own) == 1 else [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
         step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
-        powers = {self._from_power(name) for name in counters if "beta2_power" in name.rpartition("/")[2]} - {None}
         if self._kind == "adam" and any(_PLAIN_ADAM.search(name) for name in self._checkpoint.tensors):
             self._notes.append(
                 "slots called adam_m and adam_v are those of an Adam without bias correction, as BERT's is, whose "
                 "epsilon is 1e-6: Keras's corrects, which is the same only from some thousand steps on"
             )
-        if len(powers) == 1 and self._kind == "adam":
-            (counted,) = powers
-            if step is None or counted != step:
-                self._notes.append(f"Adam's own power counts {counted} steps, global_step says {step}: {counted} taken")
-            return counted
+        if self._kind == "adam":
+            step, note = choose(self._by_power(counters, 1, 0.9), self._by_power(counters, 2, 0.999), step)
+            self._notes += [note] if note else []
         if step is None:
             self._notes.append("the file does not say how many steps were made: the optimizer's count is left as it is")
         return step
 
-    def _from_power(self, name: str) -> int | None:
-        power = float(self._checkpoint.read(name).reshape(-1)[0])
-        beta = float(np.float32(self._setting("beta_2") or 0.999))
-        if not 0 < power < 1 or not 0 < beta < 1:
-            return None
-        # TF 1 multiplies once before the first step, so the power is one ahead.
-        steps = round(math.log(power) / math.log(beta)) - 1
-        return steps if steps <= _TRUSTED_STEPS else None
+    def _by_power(self, counters: list[str], place: int, default: float) -> tuple[int, bool] | None:
+        """The steps that the powers of one beta count, if all that the file holds count the same."""
+        names = [name for name in counters if f"beta{place}_power" in name.rpartition("/")[2]]
+        beta = self._setting(f"beta_{place}") or default
+        told = {steps_of_power(float(self._checkpoint.read(name).reshape(-1)[0]), beta) for name in names}
+        return told.pop() if len(told) == 1 else None
 
     def _setting(self, name: str) -> float:
         value = getattr(self._optimizer, "_" + name.replace("beta_", "beta") if self._v1 else name, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,37 @@ def test_a_global_step_that_two_optimizers_shared_does_not_count_adams_steps(mak
         carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, Adam(), variables)
     assert carried.steps == 10
     assert any("global_step says 20" in note for note in carried.notes)
+
+
+def power(beta, steps):
+    """What TF 1's Adam holds after so many steps."""
+    product = np.float32(beta)
+    for _ in range(steps):
+        product = np.float32(product * np.float32(beta))
+    return product
+
+
+@pytest.mark.parametrize(
+    "betas, steps, counters, told",
+    [
+        ((0.9, 0.99), 20, {}, "beta1_power counts 20 steps and beta2_power 210: .* not the one .*; 20 taken"),
+        ((0.5, 0.999), 20, {}, "beta1_power counts 137 steps and beta2_power 20: .*; 20 taken"),
+        ((0.5, 0.99), 20, {"global_step": np.int64(137)}, "beta1_power counts 137 steps and .*; 137 taken"),
+        ((0.9, 0.999), 5000, {}, "counts 5000 steps, and no global_step does: 5000 taken"),
+        ((0.9, 0.999), 20, {"global_step": np.int64(20)}, ""),
+    ],
+)
+def test_powers_that_disagree_are_mentioned_and_the_one_of_the_optimizers_beta_is_taken(
+    betas, steps, counters, told, make
+):
+    values = {name: np.ones(2, "f4") for name in ("w", "w/Adam", "w/Adam_1")}
+    values.update(counters, beta1_power=power(betas[0], steps), beta2_power=power(betas[1], steps))
+    variables = {"w": Variable((2,))}
+    with make(values) as checkpoint:
+        carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, Adam(), variables)
+    notes = [note for note in carried.notes if "epsilon" not in note]
+    assert carried.steps == counters.get("global_step", steps)
+    assert re.search(told, notes[0]) if told else not notes
 
 
 def test_missing_slots_are_all_named(make):
