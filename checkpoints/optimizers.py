@@ -79,8 +79,9 @@ def load_optimizer(
     optimizer was called where that says nothing of its kind: `dis_opt` for the slots `fc/kernel/dis_opt` and
     `fc/kernel/dis_opt_1`, which are then taken in the order in which TF 1's optimizer of this kind makes them.
 
-    `Carried.notes` says what is not carried and may differ: an `epsilon` other than TF 1's default (1e-8 for Adam,
-    1e-10 for RMSProp, none for Adagrad), as no file stores it.
+    `Carried.notes` says what is not carried and may differ: slots of these variables that are not zero and have no
+    place in `optimizer`, powers of Adam that disagree, a learning rate that changes, an `epsilon` other than TF 1's
+    default (1e-8 for Adam, 1e-10 for RMSProp, none for Adagrad), as no file stores it.
 
     Raises MappingError for slots that the file lacks or that are those of several optimizers.
     """
@@ -103,6 +104,7 @@ class _Carrier:
         self._name = name
         self._kind = v1_optimizers.kind_of(optimizer) if self._v1 else kind_of(optimizer)
         self._notes: list[str] = []
+        self._taken: set[str] = set()
         self._by_keras = any(
             role.slot == "velocity" and "sgd" in role.optimizer.lower() for role in self._roles.values()
         ) or any(name.startswith((IN_HDF5, IN_ARCHIVE)) for name in checkpoint.tensors)
@@ -125,7 +127,11 @@ class _Carrier:
                     problems.append(told + self._other_slots(row.source))
         if problems:
             raise MappingError(problems, f"{self._checkpoint.path}: the optimizer's state does not carry over")
-        # First of all, as the learning rate may depend on it.
+        self._taken = {
+            sources[row.source][slot] for name, slot in wanted for row in self._rows[name] if row.action == "load"
+        }
+        self._note_what_is_left()
+        # Before the slots, as the learning rate may depend on it.
         steps = self._assign_steps(steps)
         rate = self._rate() if self._kind == "momentum" and targets else 0.0
         for name, slot, variable in targets:
@@ -269,6 +275,21 @@ class _Carrier:
         settle = f'; if that was of this kind, give name="{unknown[0]}"' if unknown and self._name is None else ""
         return f"; it has {listed}{settle}"
 
+    def _note_what_is_left(self) -> None:
+        """Says which slots of the optimizer's variables stay in the file though they are not zero."""
+        rows = [row for name in self._variables for row in self._rows.get(name, ())]
+        loaded = {row.source for row in rows if row.action == "load"}
+        left: dict[tuple[str, str], list[str]] = {}
+        for name, role in self._roles.items():
+            if role.kind == "slot" and role.of in loaded and name not in self._taken:
+                if _holds_something(self._checkpoint.read(name)):
+                    left.setdefault((role.slot, role.optimizer), []).append(name)
+        for (slot, optimizer), names in sorted(left.items()):
+            note = f"left in the file though it is not zero: slot {slot} ({optimizer}), {len(names)} times ({names[0]})"
+            if self._kind == "rmsprop" and slot == "momentum":
+                note += "; TF 1's RMSProp fills it even where its momentum is 0, and only then nothing is lost"
+            self._notes.append(note)
+
     def _value(self, rows: list[Row], slot: str, sources: Mapping[str, Mapping[str, str]]) -> np.ndarray[Any, Any]:
         """One slot, put together as its variable is; what the variable was filled with is zero in a slot."""
         value = np.zeros(rows[0].target_shape, rows[0].target_dtype)
@@ -328,6 +349,10 @@ class _Carrier:
                 f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1, and no file stores it: set what was set "
                 "there to continue alike"
             )
+
+
+def _holds_something(value: np.ndarray[Any, Any]) -> bool:
+    return bool(np.any(value if value.dtype.names is None else value[value.dtype.names[0]]))
 
 
 def _built_for(optimizer: Any, ordered: list[tuple[str, Any]]) -> list[str]:

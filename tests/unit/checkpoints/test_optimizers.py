@@ -9,6 +9,7 @@ import pytest
 
 from checkpoints import (
     CheckpointError,
+    Ignore,
     Layer,
     MappingError,
     Rule,
@@ -135,6 +136,36 @@ def test_momentum_becomes_velocity(make):
         carried = load_optimizer(make_plan(checkpoint, variables), checkpoint, optimizer, variables)
     assert optimizer.momentums[0].numpy().tolist() == [-0.5, 1]
     assert carried.steps == 9
+
+
+class PlainSGD(SGD):
+    momentum = 0
+    lists = ()
+
+
+class RMSprop(Optimizer):
+    epsilon = 1e-10
+    lists = ("_velocities",)
+
+
+@pytest.mark.parametrize(
+    "slots, optimizer, told",
+    [
+        ({"Momentum": 1}, PlainSGD, "not zero: slot accumulator (Momentum), 1 times (w/Momentum)"),
+        ({"RMSProp": 1, "RMSProp_1": 2}, RMSprop, "not zero: slot momentum (RMSProp), 1 times (w/RMSProp_1); TF 1's"),
+        ({"RMSProp": 1, "RMSProp_1": 0}, RMSprop, ""),
+        ({"RMSProp": 1, "RMSProp_1": 0, "Ftrl": 3}, RMSprop, "not zero: slot accumulator (Ftrl), 1 times (w/Ftrl)"),
+    ],
+)
+def test_slots_that_are_left_behind_are_mentioned_if_they_hold_something(slots, optimizer, told, make):
+    values = {"w/" + slot: np.full(2, value, "f4") for slot, value in slots.items()}
+    # The slots of what is not trained here are no loss.
+    values.update({"w": np.ones(2, "f4"), "other": np.ones(2, "f4"), "other/Adam": np.ones(2, "f4")})
+    variables = {"w": Variable((2,))}
+    with make(dict(values, global_step=np.int64(9))) as checkpoint:
+        plan = make_plan(checkpoint, variables, [Ignore("other", "not needed")])
+        notes = load_optimizer(plan, checkpoint, optimizer(), variables).notes
+    assert len(notes) == bool(told) and told in "".join(notes)
 
 
 class LearningRateSchedule:
