@@ -6,8 +6,10 @@ with its new ones, and `adam/fc_kernel_momentum` in Keras 3. The slots get the n
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple, Sequence
 
+from .objects import VALUE
 from .optimizer_kinds import kind_of_name
 
 if TYPE_CHECKING:
@@ -60,6 +62,31 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
         key: _named_as_in_tf1(slot, slot.optimizer.replace("rm_sprop", "rmsprop") or guess)
         for key, slot in found.items()
     }
+
+
+def optimizer_of(name: str) -> str:
+    """The path of the optimizer that keeps the slot `name` of an object-based checkpoint; nothing if it is no slot."""
+    if not name.endswith(VALUE):
+        return ""
+    _, marked, slot = name.partition("/.OPTIMIZER_SLOT/")
+    if marked:
+        # A path in one component of another one: its slashes are escaped.
+        path = slot[: -len(VALUE)].rpartition("/")[0]
+        return re.sub(r"\.(.)", lambda escaped: "/" if escaped.group(1) == "S" else escaped.group(1), path)
+    path, marked, _ = name.rpartition("/_variables/")
+    return path
+
+
+def optimizer_paths(tensors: Iterable[str]) -> set[str]:
+    """The paths of all optimizers in an object-based checkpoint: their counters stand beside their settings."""
+    names = {name[: -len(VALUE)] for name in tensors if name.endswith(VALUE)}
+    paths = {optimizer_of(name + VALUE) for name in names if "/.OPTIMIZER_SLOT/" in name}
+    for name in names:
+        path, _, last = name.rpartition("/")
+        beside = {path + "/learning_rate", path + "/decay"}
+        if last == "_iterations" or (last == "iter" and beside & names):
+            paths.add(path)
+    return paths - {""}
 
 
 def slots_by_name(tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, ObjectSlot], dict[str, str]]:

@@ -17,7 +17,7 @@ from .adam_powers import choose, steps_of_power
 from .checkpoint import Checkpoint
 from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
-from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots
+from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots, optimizer_of
 from .objects import GRAPH, VALUE
 from .optimizer_kinds import fits, kind_of, kind_of_name, plain_value
 from .plan import Plan, Row, group_by_target
@@ -305,6 +305,9 @@ class _Carrier:
         used = {role.optimizer for role in self._roles.values() if role.kind == "slot" and self._is_ours(role)}
         # Keras's optimizers count for themselves, and in a graph `global_step` may count something else or nothing.
         own = [name for name in counters if self._roles[name].optimizer and self._roles[name].optimizer in used]
+        # In an object-based checkpoint, the count of the one whose slots these are.
+        paths = {optimizer_of(name) for name in self._taken}
+        own = own or [name for name in counters if len(paths) == 1 and _attribute_of(name) in paths - {""}]
         given = own if len(own) == 1 else [name for name in counters if _COUNTS_STEPS.fullmatch(name)]
         step = int(self._checkpoint.read(given[0]).reshape(-1)[0]) if len(given) == 1 else None
         if self._kind == "adam" and any(_PLAIN_ADAM.search(name) for name in self._checkpoint.tensors):
@@ -316,7 +319,11 @@ class _Carrier:
             step, note = choose(self._by_power(counters, 1, 0.9), self._by_power(counters, 2, 0.999), step)
             self._notes += [note] if note else []
         if step is None:
-            self._notes.append("the file does not say how many steps were made: the optimizer's count is left as it is")
+            told = f"counts in several places ({', '.join(given)})" if given else "does not say"
+            self._notes.append(
+                f"the file {told} how many steps were made: the optimizer's count is left as it is, unless steps=... "
+                "says it"
+            )
         return step
 
     def _by_power(self, counters: list[str], place: int, default: float) -> tuple[int, bool] | None:
@@ -349,6 +356,11 @@ class _Carrier:
                 f"epsilon is {epsilon:g} here, {wanted:g} by default in TF 1, and no file stores it: set what was set "
                 "there to continue alike"
             )
+
+
+def _attribute_of(name: str) -> str:
+    """The path of the object that a variable of an object-based checkpoint is an attribute of."""
+    return name[: -len(VALUE)].rpartition("/")[0] if name.endswith(VALUE) else ""
 
 
 def _holds_something(value: np.ndarray[Any, Any]) -> bool:

@@ -11,7 +11,7 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
-from .object_slots import find_slots, names_in_hdf5, slots_by_name
+from .object_slots import find_slots, names_in_hdf5, optimizer_paths, slots_by_name
 from .objects import AGAIN, VALUE
 from .optimizer_kinds import kind_of_name
 
@@ -71,6 +71,7 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
     names = names or {}
     every = "\n".join(tensors)
     marked = any(mark in every for mark in _MARKS)
+    optimizers = optimizer_paths(tensors) if VALUE in every else set()
     # A slot's variable bears the name of the scope that the slot is in, so it ends as that does.
     ends = {name.rpartition("/")[2] for name in tensors}
     roles = {}
@@ -78,7 +79,7 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
         scope = name.rpartition("/")[0]
         # Most tensors of most files are variables, and thousands of them are asked about.
         if marked or not info.shape or scope.rpartition("/")[2] in ends or info.dtype in _NO_NUMBERS:
-            roles[name] = _infer(info, tensors, names.get(name, ""))
+            roles[name] = _infer(info, tensors, names.get(name, ""), optimizers)
         else:
             roles[name] = _VARIABLE
     if "iter" in ends or "iteration" in ends:
@@ -98,14 +99,14 @@ def is_bookkeeping(name: str) -> bool:
     return any(mark in name for mark in _BOOKKEEPING)
 
 
-def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) -> Role:
+def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str, optimizers: set[str]) -> Role:
     name = info.name
     if is_bookkeeping(name):
         return Role("bookkeeping")
     if info.dtype in _NO_NUMBERS:
         return Role("string" if info.dtype == "string" else "bookkeeping")
     if name.endswith(VALUE):
-        return _infer_object(info, full_name)
+        return _infer_object(info, full_name, optimizers)
     last = name.rpartition("/")[2]
     if name.startswith(("optimizer_weights/", "optimizer/vars/")):
         # In Keras's own files the optimizer's state has a place of its own.
@@ -127,8 +128,11 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str) 
     return Role("variable")
 
 
-def _infer_object(info: TensorInfo, full_name: str) -> Role:
-    """The role of a tensor of an object-based checkpoint, by the path through the objects."""
+def _infer_object(info: TensorInfo, full_name: str, optimizers: set[str]) -> Role:
+    """The role of a tensor of an object-based checkpoint, by the path through the objects.
+
+    `optimizers` are the paths of those, whatever attributes they are under.
+    """
     path = info.name[: -len(VALUE)]
     owner, _, slot = path.partition("/.OPTIMIZER_SLOT/")
     if slot:
@@ -141,6 +145,11 @@ def _infer_object(info: TensorInfo, full_name: str) -> Role:
         if "_variables" in parts:
             return Role("slot", "a variable", "state", "optimizer")
         return Role("hyperparameter", optimizer="optimizer")
+    above = path.rpartition("/")[0]
+    if above in optimizers and not info.shape:
+        return Role("hyperparameter", optimizer=above.rpartition("/")[2])
+    if above.endswith("/_variables") and above[: -len("/_variables")] in optimizers:
+        return Role("slot", "a variable", "state", above.split("/")[-2])
     if parts[0] == AGAIN or "keras_api" in parts or "metrics" in parts:
         return Role("bookkeeping")
     return Role("variable")

@@ -355,3 +355,34 @@ def test_a_subclass_keeps_the_slots_of_its_nearest_known_parent():
     assert kind_of(Own()) == "adam"
     with pytest.raises(CheckpointError, match="optimizer Adamax: no conversion"):
         kind_of(Adamax())
+
+
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+@pytest.mark.parametrize(
+    "slot, count, settings",
+    [
+        # At the root, and further inside, where slashes are escaped.
+        ("{0}/w/.OPTIMIZER_SLOT/{0}_optimizer/{1}", "{}_optimizer/iter", ["beta_1", "decay", "learning_rate"]),
+        ("{0}/w/.OPTIMIZER_SLOT/gan.S{0}_opt/{1}", "gan/{}_opt/iter", ["beta_1", "decay"]),
+    ],
+)
+def test_of_two_optimizers_under_attributes_of_their_own_each_counts_for_itself(slot, count, settings, make):
+    """As TensorFlow's own tutorial saves a GAN: generator_optimizer=..., discriminator_optimizer=..."""
+    values = {"save_counter" + VALUE: np.int64(1)}
+    for key, steps in (("generator", 3), ("discriminator", 5)):
+        values[f"{key}/w{VALUE}"] = np.ones(2, "f4")
+        values.update({slot.format(key, name) + VALUE: np.full(2, steps, "f4") for name in ("m", "v")})
+        path = count.format(key)
+        values[path + VALUE] = np.int64(steps)
+        values.update({path.rpartition("/")[0] + f"/{name}{VALUE}": np.float32(0.5) for name in settings})
+    variables = {"generator/w": Variable((2,)), "discriminator/w": Variable((2,))}
+    with make(values) as checkpoint:
+        plan = make_plan(checkpoint, variables, infer=True)  # the settings need no rule
+        for key, steps in (("generator", 3), ("discriminator", 5)):
+            optimizer = Adam()
+            own = {name: variable for name, variable in variables.items() if name.startswith(key)}
+            carried = load_optimizer(plan, checkpoint, optimizer, own, name="optimizer")
+            assert carried.steps == optimizer.iterations.numpy() == steps
+            assert optimizer._velocities[0].numpy().tolist() == [steps] * 2
