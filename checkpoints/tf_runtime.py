@@ -40,9 +40,9 @@ def run_graph(
     frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. One given
     as `KEY=operation` belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown
     dimensions of inputs are 2; integers are 0 or 1. A single boolean is a switch such as `is_training`: it is false,
-    and no input. `feeds` gives the values of tensors that are no inputs either, such as `keep_prob`; one number fills
-    any shape. Fed constants, and lists fed to placeholders of any shape, are inputs. `layers` says what to add as
-    layers_* where the graph has it (see `graph_layers.layer_tensors`).
+    whatever its default, and no input. `feeds` gives the values of tensors that are no inputs either, such as
+    `keep_prob`; one number fills any shape. Fed constants, and lists fed to placeholders of any shape, are inputs.
+    `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
     Raises CheckpointError that says what is missing.
     """
     v1 = _tensorflow("running a graph", _HINT).compat.v1
@@ -51,7 +51,7 @@ def run_graph(
             fetches = _load_graph(v1, session, graph, path)
         except (OSError, ValueError, v1.errors.OpError) as error:
             older = "; a TensorFlow that has it can be named with --python" if "not registered" in str(error) else ""
-            line = str(error).splitlines()[0].partition(". Make sure")[0]
+            line = _reason(error).partition(". Make sure")[0]
             raise CheckpointError(f"{path}: its graph does not load: {line}{older}") from None
         found = [("", name, tensor) for name, tensor in fetches.items()]
         if outputs:
@@ -74,8 +74,25 @@ def run_graph(
         try:
             values = session.run(wanted, fed.values)
         except (ValueError, v1.errors.OpError) as error:
-            raise CheckpointError(f"{path}: its graph does not run: {str(error).splitlines()[0]}") from None
+            raise CheckpointError(f"{path}: its graph does not run: {_reason(error)}") from None
     return {**fed.named, **{name: np.asarray(value) for name, value in values.items()}}
+
+
+def _reason(error: Exception) -> str:
+    """The line that says what went wrong: older releases begin with it, newer ones say first where it was."""
+    text = str(error).partition("\nOriginal stack trace for")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("[[")]
+    if not lines:
+        return type(error).__name__
+    # Of several errors the first.
+    several = [line[len("(0) ") :] for line in lines if line.startswith("(0) ")]
+    if several:
+        return several[0]
+    if not lines[0].startswith("Graph execution error"):
+        return lines[0]
+    nodes = [place for place, line in enumerate(lines[:-1]) if line.startswith("Node: ")]
+    return lines[nodes[-1] + 1] if nodes else lines[-1]
 
 
 class _Feeds:
@@ -189,16 +206,30 @@ def _is_training(op: Any) -> bool:
 
 
 def _inputs(fetches: Any, fed: Sequence[Any]) -> list[Any]:
-    """The placeholders that `fetches` depend on, and what is `fed` in place of one, by name."""
+    """The placeholders and switches that `fetches` depend on, and what is `fed` in place of one, by name."""
     fed_names = {tensor.op.name for tensor in fed}
-    flow = reached([t.op for t in fetches], sources)
-    found = {op.name: op.outputs[0] for op in flow if op.type == "Placeholder" or op.name in fed_names}
+    # What lies behind a fed tensor is not computed.
+    flow = reached([t.op for t in fetches], lambda op: [] if op.name in fed_names else sources(op))
+    wanted = [op for op in flow if op.type == "Placeholder" or op.name in fed_names or _is_switch(op)]
+    found = {op.name: op.outputs[0] for op in wanted}
     return [found[name] for name in sorted(found)]
+
+
+def _is_switch(op: Any) -> bool:
+    """Whether `op` is a single boolean that may be fed, as `is_training` is with a default of True."""
+    if op.type != "PlaceholderWithDefault" or op.outputs[0].dtype.name != "bool":
+        return False
+    return 0 in (op.outputs[0].shape.ndims, op.inputs[0].shape.ndims)
 
 
 def _random(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
     name = tensor.op.name
+    if _is_switch(tensor.op):
+        return np.zeros((), bool)
     shape = _shape(tensor)
+    if tensor.dtype.name == "string":
+        told = f'give them with --feed {name}=["..."], or feed what they are parsed into'
+        raise CheckpointError(f"the input {name} takes strings; {told}")
     if shape is None:
         raise CheckpointError(f"the input {name} may have any shape; give it with --feed {name}=[[...]]")
     if not shape:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from checkpoints.cli import main
+from checkpoints.tf_runtime import _reason
 
 tf = pytest.importorskip("tensorflow")
 if not tf.executing_eagerly():
@@ -149,3 +150,77 @@ def test_what_is_missing_is_said_and_giving_it_helps(shape, path, more, status, 
     said = capsys.readouterr()
     assert told in (said.err if status else said.out), said
     assert "first layer that differs" not in said.out
+
+
+NORMALIZED = """
+import tensorflow as tf
+layers = tf.keras.layers
+
+def build():
+    return tf.keras.Sequential([layers.InputLayer((4,)), layers.BatchNormalization(epsilon=1e-3, name="norm")])
+"""
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A graph with a switch that is on by default, one that wants strings, and one that cannot run."""
+    (tmp_path / "normalized_model.py").write_text(NORMALIZED)
+    monkeypatch.chdir(tmp_path)
+    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, (None, 4), "x")
+        switch = v1.placeholder_with_default(True, (), "is_training")
+        with v1.variable_scope("norm"):
+            mean, variance, gamma, beta = [
+                v1.get_variable(name, (4,), initializer=v1.constant_initializer(value))
+                for name, value in (("moving_mean", 2), ("moving_variance", 3), ("gamma", 1), ("beta", 0))
+            ]
+            batch = tf.reduce_mean(x, 0)
+            shift = tf.cond(switch, lambda: batch, lambda: mean)
+            tf.identity(gamma * (x - shift) / tf.sqrt(variance + 1e-3) + beta, "out")
+        words = v1.placeholder(tf.string, (None,), "words")
+        tf.identity(v1.string_to_number(words, name="parsed") * 2, "of_words")
+        tf.identity(tf.reshape(x, [3, v1.placeholder(tf.int32, (), "n")]), "reshaped")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    return str(tmp_path / "model.ckpt")
+
+
+def test_a_switch_that_is_on_by_default_is_off(odd, capsys):
+    arguments = ["verify", odd, "--model", "normalized_model:build", "--output", "norm/out"]
+    assert main(arguments) == 0, capsys.readouterr()
+    assert main([*arguments, "--feed", "is_training=true"]) == 1
+
+
+def test_strings_are_asked_for_and_what_they_are_parsed_into_may_be_fed(odd, capsys):
+    arguments = ["golden", odd, "--output", "of_words", "--to", "golden.npz"]
+    assert main(arguments) == 4
+    assert 'the input words takes strings; give them with --feed words=["..."]' in capsys.readouterr().err
+    assert main([*arguments, "--feed", 'words=["1", "2.5"]']) == 0
+    with np.load("golden.npz") as golden:
+        assert golden["outputs_of_words"].tolist() == [2, 5]
+    os.unlink("golden.npz")
+    assert main([*arguments, "--feed", "parsed=[3.0]"]) == 0
+    with np.load("golden.npz") as golden:
+        assert golden["outputs_of_words"].tolist() == [6]
+
+
+def test_why_a_graph_does_not_run_is_said(odd, capsys):
+    assert main(["golden", odd, "--output", "reshaped", "--to", "golden.npz", "--feed", "n=5"]) == 4
+    said = capsys.readouterr().err
+    assert "its graph does not run: Input to reshape is a tensor with 8 values, but the requested shape has 15" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what\n\t [[node x]]\n\nOriginal stack trace for 'x':\n  File y",
+        "Graph execution error:\n\nDetected at node 'x' defined at (most recent call last):\nNode: 'x'\nwhat\nmore\n"
+        "\t [[{{node x}}]]\n\nOriginal stack trace for 'x':\n",
+        "Graph execution error:\n\nDetected at node x defined at (most recent call last):\n"
+        "<stack traces unavailable>\nwhat\n\t [[{{node x}}]] [Op:__inference_1]",
+        "2 root error(s) found.\n  (0) what\n\t [[{{node x}}]]\n  (1) other\n0 successful operations.",
+    ],
+)
+def test_the_reason_is_found_wherever_a_release_puts_it(text):
+    assert _reason(ValueError(text)) == "what"
+    assert _reason(ValueError()) == "ValueError"
