@@ -103,7 +103,8 @@ class _Planner:
         self._cudnn = cudnn_layers({self._label(info): info for info in self._tensors.values()})
         self._problems = Problems(checkpoint.path, targets, self._roles)
         self._rows: list[Row] = []
-        # What has no place yet, by name; a shadow that is taken stands under its variable's, which `_keys` tells.
+        # All there is, and what has no place yet, by name; shadows that are taken stand under that of their variable.
+        self._sources = dict(checkpoint.tensors)
         self._open: dict[str, TensorInfo] = {}
         self._keys: dict[str, str] = {}
         self._claimed: dict[Layer, set[str]] = {}
@@ -113,12 +114,14 @@ class _Planner:
 
     def plan(self, infer: bool, places: tuple[dict[str, str], ...] = ()) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
+        if self._averages == "shadow":
+            self._swap_averages()
         self._claim()
-        for info in self._tensors.values():
-            found = self._by_rules(info)
+        for key, info in self._sources.items():
+            found = self._by_rules(key, info)
             self._rows += found
             if not found:
-                self._open[info.name] = info
+                self._open[key] = info
         self._by_layer_rules()
         self._by_role()
         self._by_averages()
@@ -150,21 +153,39 @@ class _Planner:
             self._rows.append(row._replace(reason=why))
             self._open.pop(self._keys.get(row.source, row.source), None)
 
-    def _by_rules(self, info: TensorInfo) -> list[Row]:
+    def _swap_averages(self) -> None:
+        """Puts shadows in the places of their variables, but those that a rule takes or leaves by their own names."""
+        for name, role in self._roles.items():
+            if self._is_shadow(name) and not any(self._is_about(rule, name, role.of) for rule in self._rules):
+                self._sources[role.of] = self._sources.pop(name)
+                self._keys[name] = role.of
+
+    def _is_about(self, rule: tuple[AnyRule, Pattern[str]], shadow: str, variable: str) -> bool:
+        """Whether a rule means the shadow itself: it does not say the same of the variable."""
+        said, pattern = rule
+        match, other = pattern.fullmatch(shadow), pattern.fullmatch(variable)
+        if match is None or isinstance(said, Layer):
+            return False
+        if isinstance(said, Ignore):
+            return other is None
+        name = match.expand(said.target)
+        return name in self._targets and (other is None or other.expand(said.target) != name)
+
+    def _by_rules(self, key: str, info: TensorInfo) -> list[Row]:
         rows: list[Row] = []
         for rule, pattern in self._rules:
             if isinstance(rule, Layer):
                 if info.name in self._claimed[rule]:
                     return rows
                 continue
-            match = pattern.fullmatch(info.name)
+            match = pattern.fullmatch(key)
             if match is None:
                 continue
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
             name = match.expand(rule.target)
-            if name not in self._targets and self._roles[info.name].kind == "slot":
-                # `gen/(.*)` is meant for the variables; their slots are matched by it as well.
+            if name not in self._targets and key == info.name and self._roles[key].kind in ("slot", "shadow"):
+                # `gen/(.*)` is meant for the variables; their slots and averages are matched by it as well.
                 continue
             row, partial = self._apply(info, rule, name)
             rows.append(row)
@@ -174,7 +195,7 @@ class _Planner:
 
     def _claim(self) -> None:
         """Finds the tensors that rules for layers are about, so that later rules leave them alone."""
-        labels = {self._label(info): info for info in self._tensors.values()}
+        labels = self._labels(self._sources)
         for rule, pattern in self._rules:
             if not isinstance(rule, Layer):
                 continue
@@ -228,21 +249,24 @@ class _Planner:
 
     def _by_averages(self) -> None:
         """Where there are shadows of variables, the user's word decides which of the two is taken."""
-        pairs = [
-            (info, self._roles[info.name].of) for info in self._open.values() if self._roles[info.name].kind == "shadow"
-        ]
-        if pairs and self._averages is None:
-            self._problems.no_choice([info.name for info, _ in pairs])
-        for shadow, name in pairs:
-            del self._open[shadow.name]
-            raw = self._tensors[name]
-            if self._averages == "shadow" and name in self._open:
-                # The shadow stands under the variable's name from here on; rows name it by its own.
-                self._open[name] = shadow
-                self._keys[shadow.name] = name
-                self._rows.append(_ignored(raw, f"its moving average {shadow.name} is taken instead"))
-            else:
-                self._rows.append(_ignored(shadow, f"{self._roles[shadow.name]}; the variable itself is taken"))
+        instead = "its moving average {} is taken instead"
+        left = {row.source: row.reason for row in self._rows if row.action == "ignore"}
+        for name, variable in self._keys.items():
+            self._rows.append(_ignored(self._tensors[variable], left.get(name) or instead.format(name)))
+        if self._averages == "shadow":
+            for name in sorted(
+                {row.source for row in self._rows if row.action == "load" and self._is_shadow(row.source)}
+            ):
+                raw = self._open.pop(self._roles[name].of, None)
+                self._rows += [_ignored(raw, instead.format(name))] if raw else []
+        shadows = [name for name, info in self._open.items() if name == info.name and self._is_shadow(name)]
+        if shadows and self._averages is None:
+            self._problems.no_choice(shadows)
+        for name in shadows:
+            self._rows.append(_ignored(self._open.pop(name), f"{self._roles[name]}; the variable itself is taken"))
+
+    def _is_shadow(self, name: str) -> bool:
+        return self._roles[name].kind == "shadow"
 
     def _by_place(self, places: tuple[dict[str, str], ...]) -> None:
         """Keras's own files name variables by the place of their layer in the model (see `weight_files`)."""
@@ -254,7 +278,7 @@ class _Planner:
 
     def _by_name(self, whole_layers: bool = False, busy: Container[str] = ()) -> None:
         """What has the name and shape of a variable; of `whole_layers`, not where another of its layer misfits."""
-        free, labels = self._free(), self._labels()
+        free, labels = self._free(), self._labels(self._open)
         unlike = {
             label.rpartition("/")[0]
             for label, info in labels.items()
@@ -272,7 +296,7 @@ class _Planner:
                 self._found.append((*trim(tuple(label.split("/"))), row))
 
     def _by_structure(self) -> None:
-        labels = self._labels()
+        labels = self._labels(self._open)
         groups = group_sources(labels)
         chosen, left = settle(find_candidates(groups, group_targets(self._free())))
         self._choose(chosen)
@@ -293,15 +317,15 @@ class _Planner:
                 for name, source, shape, dtype in side
             ]
             for side in (
-                [(label, info.name, info.shape, info.dtype) for label, info in self._labels().items()],
+                [(label, info.name, info.shape, info.dtype) for label, info in self._labels(self._open).items()],
                 [(name, "", target.shape, target.dtype) for name, target in self._free().items()],
             )
         ]
         shifts = find_shifts(join_layers(self._found), join_layers(sources), join_layers(targets))
         self._problems.shifted(shifts)
 
-    def _labels(self) -> dict[str, TensorInfo]:
-        return {key if key != info.name else self._label(info): info for key, info in self._open.items()}
+    def _labels(self, sources: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
+        return {key if key != info.name else self._label(info): info for key, info in sources.items()}
 
     def _is_open(self, group: Group) -> bool:
         return all(self._keys.get(info.name, info.name) in self._open for info in group.leaves.values())

@@ -11,6 +11,7 @@ import pytest
 from checkpoints import (
     CheckpointError,
     Ignore,
+    Layer,
     MappingError,
     Plan,
     Rule,
@@ -283,3 +284,56 @@ def test_a_saved_plan_is_run_as_it_stands(adam, tmp_path, capsys):
     for more in (["--averages", "raw"], ["--rules", "rules.py"]):
         assert main([*arguments, *more]) == 2
         assert f"so {more[0]} has no say" in capsys.readouterr().err
+
+
+AVERAGED = {
+    "broad": [Rule("gen/(.*)", r"generator/\1")],
+    "exact": [Rule("gen/fc/(kernel|bias)", r"generator/fc/\1")],
+    "broad, the rest ignored": [Rule("gen/(.*)", r"generator/\1"), Ignore(".*", "the rest")],
+    "layer": [Layer("gen/fc", "generator/fc")],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("averages", ["raw", "shadow"])
+@pytest.mark.parametrize("rules", sorted(AVERAGED))
+def test_the_choice_between_variables_and_averages_holds_whatever_rules_say(make, rules, averages):
+    end = "/ExponentialMovingAverage"
+    values = {"gen/fc/kernel": np.full((2, 3), 1, "f4"), "gen/fc/bias": np.full(3, 1, "f4")}
+    checkpoint = make(**values, **{name + end: value * 7 for name, value in values.items()})
+    variables = {"generator/fc/kernel": Variable((2, 3)), "generator/fc/bias": Variable((3,))}
+    plan = make_plan(checkpoint, variables, AVERAGED[rules], infer=True, averages=averages)
+    load(plan, checkpoint, variables)
+    wanted = 7 if averages == "shadow" else 1
+    assert all((variable.numpy() == wanted).all() for variable in variables.values())
+    assert sorted(row.source for row in plan.rows) == sorted(checkpoint.tensors)
+
+
+def test_rules_that_name_an_average_itself_decide_about_it(make):
+    end = "/ExponentialMovingAverage"
+    names = ("a", "b", "c")
+    checkpoint = make(**{name + ending: np.zeros(2, "f4") for name in names for ending in ("", end)})
+    variables = {name: Variable((2,)) for name in names}
+    rules = [Ignore("b" + end, "not this one"), Rule("c" + end, "a"), Rule("a", "c")]
+    plan = make_plan(checkpoint, variables, [*rules, Ignore("c", "why")], averages="shadow")
+    assert {row.source: row.target for row in plan.loads()} == {"a" + end: "c", "b": "b", "c" + end: "a"}
+    reasons = {row.source: row.reason for row in plan.rows if row.action == "ignore"}
+    assert reasons == {"a": f"its moving average a{end} is taken instead", "b" + end: "not this one", "c": "why"}
+
+
+def test_an_average_that_a_rule_leads_nowhere_is_named(make):
+    end = "/ExponentialMovingAverage"
+    checkpoint = make(**{"gen__w": np.zeros(2, "f4"), "gen__w" + end: np.zeros(2, "f4")})
+    with pytest.raises(MappingError, match=f"gen/w{end} goes to generator/w by rule"):
+        make_plan(checkpoint, {"ours/w": Variable((2,))}, [Rule("gen/(.*)", r"generator/\1")], averages="shadow")
+
+
+def test_what_is_suggested_for_averages_settles_it(make):
+    end = "/ExponentialMovingAverage"
+    checkpoint = make(**{name + ending: np.zeros(2, "f4") for name in ("one", "other") for ending in ("", end)})
+    variables = {"a": Variable((2,)), "b": Variable((2,))}
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, infer=True, averages="shadow")
+    rules = [eval(rule) for rule in re.findall(r"^Rule\(.*\)$", "\n".join(raised.value.problems), re.MULTILINE)]
+    plan = make_plan(checkpoint, variables, rules, infer=True, averages="shadow")
+    assert {row.source: row.target for row in plan.loads()} == {"one" + end: "a", "other" + end: "b"}
