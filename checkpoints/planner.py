@@ -109,6 +109,7 @@ class _Planner:
         self._keys: dict[str, str] = {}
         self._claimed: dict[Layer, set[str]] = {}
         self._layer_groups: dict[Layer, list[Group]] = {}
+        self._unknown: set[Layer] = set()
         # What names and structure say, with the names of both sides, as opposed to rules.
         self._found: list[tuple[Parts, Parts, Row]] = []
 
@@ -122,6 +123,7 @@ class _Planner:
             self._rows += found
             if not found:
                 self._open[key] = info
+        self._check_rules()
         self._by_layer_rules()
         self._by_role()
         self._by_averages()
@@ -203,9 +205,20 @@ class _Planner:
                 layouts = [named_layout(rule.layout)] if rule.layout else CATALOGUE
             except ValueError as error:
                 self._problems.add(f"rule {rule.pattern!r}: {error}")
+                self._unknown.add(rule)
                 layouts = []
             self._layer_groups[rule] = [g for g in group_sources(labels, layouts) if pattern.fullmatch(g.scope)]
             self._claimed[rule] = {info.name for g in self._layer_groups[rule] for info in g.leaves.values()}
+
+    def _check_rules(self) -> None:
+        """A rule that says where something goes, and matches nothing, is mostly a name that is spelled wrong."""
+        for rule, pattern in self._rules:
+            if isinstance(rule, Layer):
+                if not self._layer_groups[rule] and rule not in self._unknown:
+                    scopes = {group.scope: () for group in group_sources(self._labels(self._sources))}
+                    self._problems.unused(rule, f"layer of layout {rule.layout}" if rule.layout else "layer", scopes)
+            elif isinstance(rule, Rule) and not any(map(pattern.fullmatch, [*self._tensors, *self._sources])):
+                self._problems.unused(rule, "tensor", self._sources)
 
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""

@@ -46,6 +46,11 @@ class Problems:
         near = nearest(row.target or "", {key: value.shape for key, value in self._targets.items()}, row.source_shape)
         self.add(f"{row.source} goes to {row.target} by {row.reason}, which the model does not have{_list_near(near)}")
 
+    def unused(self, rule: Rule | Layer, kind: str, names: Iterable[str]) -> None:
+        """A rule that is about nothing in the file."""
+        near = nearest(rule.pattern, dict.fromkeys(names, ()), (-1,))
+        self.add(f"rule {rule.pattern!r} matches no {kind} of the file{_list_near(near)}; mend it or take it out")
+
     def check_dtype(self, row: Row) -> None:
         """A type that differs, and no cast asked for."""
         if row.action == "fill" or (row.dtype or row.source_dtype) == row.target_dtype:

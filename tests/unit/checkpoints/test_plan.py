@@ -337,3 +337,29 @@ def test_what_is_suggested_for_averages_settles_it(make):
     rules = [eval(rule) for rule in re.findall(r"^Rule\(.*\)$", "\n".join(raised.value.problems), re.MULTILINE)]
     plan = make_plan(checkpoint, variables, rules, infer=True, averages="shadow")
     assert {row.source: row.target for row in plan.loads()} == {"one" + end: "a", "other" + end: "b"}
+
+
+@pytest.mark.parametrize(
+    "rule, told",
+    [
+        (Layer("rnn", "lstm", layout="lstm:forget_bias=0.0"), "layer of layout lstm:forget_bias=0.0 of the file"),
+        (Layer("rnn/basic_lstm_cells", "lstm"), "layer of the file; nearest: rnn/basic_lstm_cell"),
+        (Layer("rnn/basic_lstm_cell", "lstm", layout="gru"), "layer of layout gru of the file"),
+        (Rule("rnn/lstm_cell/bias", "lstm/bias", transform="lstm.bias:forget_bias=0.0"), "tensor of the file; nearest"),
+    ],
+)
+def test_a_rule_that_matches_nothing_is_named(make, rule, told):
+    scope = "rnn/basic_lstm_cell/"
+    checkpoint = make(**{scope + "kernel": np.zeros((8, 20), "f4"), scope + "bias": np.zeros(20, "f4")})
+    shapes = {"lstm/kernel": (3, 20), "lstm/recurrent_kernel": (5, 20), "lstm/bias": (20,)}
+    variables = {name: Variable(shape) for name, shape in shapes.items()}
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, variables, [rule], infer=True)
+    (problem,) = raised.value.problems
+    assert problem.startswith(f"rule {rule.pattern!r} matches no {told}")
+
+
+def test_rules_that_others_forestall_and_ignored_names_that_are_not_there_are_no_problem(make):
+    checkpoint = make(a__w=np.zeros(2, "f4"))
+    rules = [Rule("a/w", "x/w"), Rule("a/.*", "x/w"), Ignore("ema/.*", "not needed")]
+    assert len(make_plan(checkpoint, {"x/w": Variable((2,))}, rules).rows) == 1
