@@ -26,6 +26,7 @@ from .layouts.keras_cudnn import cudnn_layers
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
+from .roles import Role
 from .series import Parts, find_shifts, join_layers, likest, trim
 from .settle import Choice, settle
 from .transforms import whole
@@ -98,7 +99,7 @@ class _Planner:
         self._targets = targets
         self._rules = [(rule, _compile(rule)) for rule in rules]
         self._names = object_names(checkpoint)
-        self._roles = checkpoint.roles()
+        self._roles = self._wanted_roles(checkpoint.roles())
         self._averages = averages
         self._cudnn = cudnn_layers({self._label(info): info for info in self._tensors.values()})
         self._problems = Problems(checkpoint.path, targets, self._roles)
@@ -139,6 +140,16 @@ class _Planner:
             raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
         rows = [with_note(row, self._tensors) for row in self._rows]
         return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))))
+
+    def _wanted_roles(self, roles: Mapping[str, Role]) -> dict[str, Role]:
+        """Roles by name alone may be wrong: what the model asks for by name and shape is a variable."""
+        wanted = dict(roles)
+        for name, info in self._tensors.items():
+            if wanted[name].kind in ("slot", "shadow", "counter"):
+                target = self._targets.get(self._label(info))
+                if target is not None and target == (info.shape, info.dtype):
+                    wanted[name] = Role("variable")
+        return wanted
 
     def _free(self) -> dict[str, Target]:
         taken = group_by_target(self._rows)

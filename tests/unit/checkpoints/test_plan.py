@@ -363,3 +363,11 @@ def test_rules_that_others_forestall_and_ignored_names_that_are_not_there_are_no
     checkpoint = make(a__w=np.zeros(2, "f4"))
     rules = [Rule("a/w", "x/w"), Rule("a/.*", "x/w"), Ignore("ema/.*", "not needed")]
     assert len(make_plan(checkpoint, {"x/w": Variable((2,))}, rules).rows) == 1
+
+
+def test_what_the_model_asks_for_by_name_and_shape_is_no_slot_and_no_counter(make):
+    checkpoint = make(att=np.zeros(8, "f4"), att__v=np.zeros(8, "f4"), att__Adam=np.zeros(8, "f4"), c__step=np.int64(3))
+    variables = {"att": Variable((8,)), "att/v": Variable((8,)), "c/step": Variable((), "int64")}
+    plan = make_plan(checkpoint, variables)
+    assert {row.source: row.target for row in plan.loads()} == {name: name for name in variables}
+    assert [row.reason for row in plan.rows if row.action == "ignore"] == ["slot m of att (Adam)"]
