@@ -101,13 +101,23 @@ def _open_state(path: str) -> Checkpoint:
     match = _STATE.search(content)
     if match is None:
         raise CheckpointError(f"{path}: names no checkpoint (no model_checkpoint_path){hint(os.path.dirname(path))}")
-    named = re.sub(r"\\(.)", r"\1", match.group(1))
+    named = _unescaped(match.group(1))
     directory = os.path.dirname(path)
     prefix = os.path.join(directory, re.split(r"[/\\]", named)[-1])
     if prefix != path and (os.path.isfile(prefix + ".index") or os.path.isfile(prefix)):
         return Bundle(prefix) if os.path.isfile(prefix + ".index") else _open_file(prefix)
     told = hint(directory) or "; none is here"
     raise CheckpointError(f"{path}: names {named}, which is not beside it{told}")
+
+
+def _unescaped(text: str) -> str:
+    """What a string of a protocol buffer's text format says; some releases write its UTF-8 bytes as octal numbers."""
+    plain = re.sub(
+        rb"\\(?:([0-7]{1,3})|(.))",
+        lambda escaped: bytes([int(escaped.group(1), 8) & 255]) if escaped.group(1) else escaped.group(2),
+        text.encode("utf-8"),
+    )
+    return plain.decode("utf-8", "replace")
 
 
 def _open_file(path: str) -> Checkpoint:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from .errors import CheckpointError
 
 _ALIASES = {
@@ -44,6 +42,8 @@ def kind_of(optimizer: Any) -> str:
             break
         if kind == "sgd":
             # Legacy SGD says in a private flag whether it keeps momentum; its hyperparameter may be a variable.
+            import numpy as np
+
             momentum = getattr(optimizer, "momentum", 0)
             kept = getattr(optimizer, "_momentum", False) is True
             return "momentum" if kept or (momentum is not None and float(np.asarray(plain_value(momentum)))) else "sgd"

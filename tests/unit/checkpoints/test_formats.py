@@ -65,6 +65,15 @@ def test_a_base_name_may_be_empty(tmp_path):
         assert checkpoint.read("generator/fc1/bias").shape == (3,)
 
 
+@pytest.mark.parametrize("written", ["mod\\303\\250le \\'9\\'-3", "mod\u00e8le \\'9\\'-3"])
+def test_the_checkpoint_file_may_spell_a_name_in_octal_numbers(written, tmp_path):
+    """TensorFlow up to 2.15 at least does so with what is not ASCII, later releases do not."""
+    write_saver(tmp_path / "mod\u00e8le '9'-3", {"w": KERNEL})
+    (tmp_path / "checkpoint").write_bytes(f'model_checkpoint_path: "{written}"\n'.encode())
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert np.array_equal(checkpoint.read("w"), KERNEL)
+
+
 def test_a_stale_state_file_says_what_to_pass(tmp_path):
     place(tmp_path, "adam.index", "adam.data-00000-of-00001")
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "../elsewhere/model.ckpt-7"\n')
