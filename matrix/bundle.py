@@ -31,7 +31,7 @@ import msgspec
 
 from matrix import artifacts
 from matrix.environments import Environment, find_environment, load_environments
-from matrix.errors import ArtifactMismatch, BadBundle, DiskFull
+from matrix.errors import ArtifactMismatch, BadBundle, CarryoverError, DiskFull
 from matrix.project import Project
 from matrix.results import Record
 from matrix.table import short
@@ -199,6 +199,11 @@ def unpack(home: Project, path: Path) -> tuple[Head, Path]:
                 if not _is_whole(folder, head):
                     shutil.rmtree(folder, ignore_errors=True)
                     _unpack(tar, head, folder, path)
+                try:
+                    _check_row(home, folder / "files", head, path)
+                except CarryoverError:
+                    shutil.rmtree(folder)
+                    raise
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadBundle(f"{path} is damaged, or no bundle ({error}): get it again") from None
     except FileNotFoundError:
@@ -291,7 +296,7 @@ def _check_lock(files: Path, head: Head, path: Path) -> None:
             raise BadBundle(f"{path} is not to be trusted: line {number} of its lock pins no distribution: {line!r}")
 
 
-def check_row(home: Project, unpacked: Path, head: Head, path: Path) -> None:
+def _check_row(home: Project, unpacked: Path, head: Head, path: Path) -> None:
     """Whatever else decides what is run when an image is built must be as this checkout's own row has it.
 
     Where it has no such row, the bundle's may name nothing of the kind. Raises BadBundle.

@@ -61,7 +61,6 @@ def _write(home: Project, request: Request, before: Record) -> int:
 
 def _replay(home: Project, request: Request, path: Path) -> int:
     head, unpacked = bundle.unpack(home, path)
-    bundle.check_row(home, unpacked, head, path)
     telling = Telling()
     commit = f"commit {head.commit[:12]}{' with changes' * head.changed}" if head.commit else "no commit"
     telling.say(f"{path.name}: made {head.made}, {commit}; then on {head.record.engine}, {head.record.base}")
