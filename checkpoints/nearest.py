@@ -23,6 +23,7 @@ def likeness(name: str, other: str) -> float:
     return (len(words & theirs) + len(last)) / (len(words | theirs) or 1)
 
 
+@lru_cache(maxsize=4096)
 def natural(name: str) -> list[tuple[int, str]]:
     """A key to sort by that puts `cell_2` before `cell_10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -258,9 +258,11 @@ def _suggest(by_scope: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
         common = in_common(scope, [candidate.path for candidate in candidates])
         pairs += [(-count, natural(scope), natural(path), scope, path) for path, count in common.items()]
     suggested: dict[str, str] = {}
+    used: set[str] = set()
     for _, _, _, scope, path in sorted(pairs):
-        if scope not in suggested and path not in suggested.values():
+        if scope not in suggested and path not in used:
             suggested[scope] = path
+            used.add(path)
     return suggested
 
 

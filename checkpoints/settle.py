@@ -141,10 +141,15 @@ def _only_fits(left: Sequence[Candidate]) -> list[Choice]:
 
 def _by_number(left: Sequence[Candidate]) -> list[Choice]:
     """Series: `dense`, `dense_1`, ... or `cell_0`, `cell_1`, ... against as many layers numbered alike, in order."""
-    for series in _series(sorted({candidate.user for candidate in left})):
-        reach = [{candidate.path for candidate in left if candidate.user == user} for user in series]
+    paths_of: dict[tuple[str, ...], set[str]] = {}
+    users_of: dict[str, set[tuple[str, ...]]] = {}
+    for candidate in left:
+        paths_of.setdefault(candidate.user, set()).add(candidate.path)
+        users_of.setdefault(candidate.path, set()).add(candidate.user)
+    for series in _series(sorted(paths_of)):
+        reach = [paths_of[user] for user in series]
         paths = set.union(*reach)
-        rivals = {candidate.user for candidate in left if candidate.path in paths} - set(series)
+        rivals = set().union(*(users_of[path] for path in paths)) - set(series)
         if rivals or len(paths) != len(series) or any(places != paths for places in reach):
             continue
         ordered = _series(sorted(tuple(path.split("/")) for path in paths))
