@@ -106,8 +106,18 @@ class _Carrier:
         self._notes: list[str] = []
         self._taken: set[str] = set()
         self._by_keras = any(
-            role.slot == "velocity" and "sgd" in role.optimizer.lower() for role in self._roles.values()
+            role.slot == "velocity" and kind_of_name(role.optimizer) == "sgd" for role in self._roles.values()
         ) or any(name.startswith((IN_HDF5, IN_ARCHIVE)) for name in checkpoint.tensors)
+        self._by_keras = self._by_keras or any(
+            self._is_ours(role) and self._is_kerass_momentum(slot, role) for slot, role in self._roles.items()
+        )
+
+    def _is_kerass_momentum(self, name: str, role: Role) -> bool:
+        """Whether a slot is Keras's momentum under a name of its own; TF 1's optimizers keep no count beside it."""
+        if self._kind != "momentum" or role.kind != "slot" or role.slot not in ("momentum", "velocity"):
+            return False
+        path = optimizer_of(name)
+        return "/.OPTIMIZER_SLOT/" not in name or f"{path}/iter{VALUE}" in self._checkpoint.tensors
 
     def run(self, steps: int | None) -> Carried:
         """Checks that every slot has a source, then assigns slots and iterations."""

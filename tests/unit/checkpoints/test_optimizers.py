@@ -386,3 +386,22 @@ def test_of_two_optimizers_under_attributes_of_their_own_each_counts_for_itself(
             carried = load_optimizer(plan, checkpoint, optimizer, own, name="optimizer")
             assert carried.steps == optimizer.iterations.numpy() == steps
             assert optimizer._velocities[0].numpy().tolist() == [steps] * 2
+
+
+@pytest.mark.parametrize(
+    "slot, named, others, velocity",
+    [
+        ("w/.OPTIMIZER_SLOT/optimizer/momentum", "optimizer", {"optimizer/iter": 3, "optimizer/decay": 0}, [1, -2]),
+        ("w/.OPTIMIZER_SLOT/optimizer/momentum", "optimizer", {}, [-0.5, 1]),  # TF 1's own keep no count
+    ],
+)
+def test_momentum_of_keras_under_a_name_of_its_own_is_a_velocity_already(slot, named, others, velocity, make):
+    values = {"w" + VALUE: np.ones(2, "f4"), slot + VALUE: np.array([1, -2], "f4")}
+    for name, value in others.items():
+        values[name + VALUE] = np.array(value, "i8" if name.endswith("iter") else "f4")
+    variables = {"w": Variable((2,))}
+    with make(values) as checkpoint:
+        plan = make_plan(checkpoint, variables, infer=True)
+        optimizer = SGD()
+        load_optimizer(plan, checkpoint, optimizer, variables, steps=3, name=named)
+    assert optimizer.momentums[0].numpy().tolist() == velocity
