@@ -112,7 +112,8 @@ def widen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     name = names[0]
     stored: np.ndarray[Any, Any] = array[name]
     if name == "bfloat16":
-        return np.ascontiguousarray(stored.astype(np.uint32) << 16).view(np.float32).reshape(array.shape)
+        # Not by a plain 16, with which NumPy 1 makes int64 of a scalar.
+        return np.ascontiguousarray(stored.astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(array.shape)
     if name.startswith("float8"):
         raise TypeError(f"{name} cannot be widened without a package that knows it")
     return stored

@@ -74,9 +74,10 @@ def main(arguments=None):
     except tuple(kind for kind, _ in _STATUSES) as error:
         return _fail(str(error), next(status for kind, status in _STATUSES if isinstance(error, kind)))
     except Exception as error:
-        if not any(os.strerror(number) in str(error) for number in _DISK):
+        said = next((text for text in map(os.strerror, _DISK) if text in str(error)), None)
+        if said is None:
             raise
-        return _fail("{} cannot be written: {}".format(options.out, str(error).splitlines()[0]), 8)
+        return _fail("{} cannot be written: {}".format(options.out, said), 8)
     return 0
 
 

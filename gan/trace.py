@@ -59,9 +59,9 @@ def _products(gan, real, z, _):
     """Where the weights are multiplied, as (op, device): in a session as its run says, eagerly where they are."""
     import tensorflow.compat.v1 as tf
 
-    from gan.keras_models import inner
-
     if not hasattr(gan, "session"):
+        from gan.keras_models import inner  # which a program of TensorFlow 1 alone has not
+
         return [("", variable.device) for variable in inner(gan.variables.values())]
     metadata, options = tf.RunMetadata(), tf.RunOptions(output_partition_graphs=True)
     gan.session.run(gan.g_loss, {gan.x: real, gan.z: z}, options=options, run_metadata=metadata)

@@ -57,6 +57,8 @@ def train(mode, settings, folder, initial=None, resume=False, say=lambda row: No
                     say(record.rows[-1])
                 if last or step % settings.checkpoint_every == 0:
                     gan.keep()
+    if record.rows[-1]["step"] < settings.steps:  # MonitoredSession takes some errors for the end of the data
+        raise OSError("{} cannot be written: the session ended before step {}".format(folder, settings.steps))
     return record.rows
 
 

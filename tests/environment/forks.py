@@ -18,6 +18,8 @@ import sys
 import tempfile
 import traceback
 
+import numpy as np
+
 #: The most that a file may grow to once a death by FILE_SIZE is due: less than the values of a checkpoint.
 FILE_SIZE = 60000
 
@@ -42,6 +44,7 @@ class Forks:
 
         `death` is (step, "SIGKILL"): it is killed when that step is done, before its checkpoint if one is due; or
         (step, "SIGXFSZ"): the kernel kills it in the middle of the next file that grows beyond FILE_SIZE after it; or
+        (step, "NAN"): what is generated after that step is no number; or
         (step, "EFBIG"): a file cannot grow beyond FILE_SIZE after it, which is an error and no signal; or
         (step, "SIGINT"): Ctrl-C in that step, in a session when the discriminator is updated and the generator is not.
         """
@@ -78,6 +81,8 @@ def _plant(mode, death):
             if not is_eager(mode):
                 batches = (*batches[:2], _Interrupting())
         losses = original(gan, *batches)
+        if current == step_of_death and signal_name == "NAN":
+            gan.generate = lambda z: np.full((len(z), 1), np.nan, np.float32)
         if current == step_of_death and signal_name in ("SIGKILL", "SIGINT"):
             os.kill(os.getpid(), getattr(signal, signal_name))
         return losses

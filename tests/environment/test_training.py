@@ -6,7 +6,6 @@ All of it is `python -m gan`, as people run it, in processes of its own.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import glob
 import os
 import re
@@ -208,21 +207,20 @@ def test_wrong_wishes_end_before_any_training(forks, mode, tmp_path, committed):
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_what_cannot_go_on_says_why(forks, mode, tmp_path):
     (tmp_path / "file").write_text("")
-    once = ["--learning-rate", 2e18, "--steps", 1]
-    often = ["--learning-rate", 2e18, "--report-every", 1]
     ends = [
         (DIVERGED, "the losses of step", "late", ["--learning-rate", 1e30], None),
-        (DIVERGED, "step 1 is not finite", "at the end", once, None),
-        (DIVERGED, "not finite", "in a hook", often, None),
+        (DIVERGED, "step 12 is not finite", "at the end", [], (12, "NAN")),
+        (DIVERGED, "step", "in a hook", ["--learning-rate", 1e30, "--report-every", 1], None),
         (NOT_WRITTEN, "file", "file/run", [], None),
-        (NOT_WRITTEN, os.strerror(errno.EFBIG), "full", [], (8, "EFBIG")),
+        (NOT_WRITTEN, "full cannot be written", "full", [], (8, "EFBIG")),
     ]
     for status, words, folder, more, death in ends:
         got, output = forks.run(command(mode, SHORT, tmp_path / folder, *more), death=death)
         if got == UNSUPPORTED:
             pytest.skip("unsupported: " + output.splitlines()[-1].partition("python -m gan: ")[2])
         said = output.strip().rpartition("\n")[2]
-        assert got == status and words in said and "Traceback" not in output, (got, said, output)
+        # A thread of TensorFlow's that writes events has a traceback of its own when it cannot.
+        assert got == status and words in said and ("Traceback" not in output or death), (got, said, output)
 
 
 def damage(prefix, folder):
