@@ -224,11 +224,11 @@ def _raise_for(run: Run, status: int, arguments: Sequence[str]) -> None:
     if refused and not run.began:
         why = "; ".join(run.problems) or _last_words(run.log)
         raise NothingSelected(f"pytest ran nothing with its arguments: {why}; log: {run.shown_log}")
+    if status == _RECORDER_NO_SPACE or (status in _DID_NOT_START and not shutil.disk_usage(run.log.parent).free):
+        raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
     if status in _DID_NOT_START and run.engine.isolation == "container" and run.current is None:
         words = did_not_start(run.log.read_text(errors="replace"))
         raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}; log: {run.shown_log}")
-    if status == _RECORDER_NO_SPACE:
-        raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
 
 
 def write_plan(run: Run, there: dict[str, list[str]]) -> None:
