@@ -15,7 +15,8 @@ from gan.modes import make
 
 #: What TensorFlow calls a file, or a folder of parts, until it is whole.
 _TORN = re.compile(
-    r"(model\.)?ckpt-\d+(_temp|\.[\w-]+\.tempstate)|((model\.)?ckpt-\d+\.meta|checkpoint|graph\.pbtxt)\.tmp[0-9a-f]{32}$"
+    r"(model\.)?ckpt-\d+(_temp(_[0-9a-f]+)?|\.[\w-]+\.tempstate\d+|\.meta\.tmp[0-9a-f]{32})"
+    r"|(checkpoint|graph\.pbtxt)\.tmp[0-9a-f]{32}"
 )
 
 
@@ -104,7 +105,7 @@ def _newest_checkpoint(folder):
     """
     import tensorflow as tf
 
-    for name in filter(_TORN.match, os.listdir(folder)):
+    for name in filter(_TORN.fullmatch, os.listdir(folder)):
         torn = os.path.join(folder, name)
         shutil.rmtree(torn) if os.path.isdir(torn) else os.remove(torn)
     state = tf.train.get_checkpoint_state(folder)

@@ -66,6 +66,9 @@ def test_a_container_that_cannot_be_removed_is_told_with_the_command_that_may(tm
 
 
 def test_a_container_that_is_gone_needs_no_removal(tmp_path, monkeypatch):
-    fake(tmp_path, "echo 'Error: No such container: carryover-1' >&2; exit 1")
+    """It may have been just being created when docker was first asked, so it is asked again, and not for ever."""
+    asked = tmp_path / "asked"
+    fake(tmp_path, f"echo $* >>{asked}; echo 'Error: No such container: carryover-1' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     Containers(Project(tmp_path), "docker").remove("carryover-1")
+    assert asked.read_text().splitlines() == ["rm --force carryover-1"] * 3
