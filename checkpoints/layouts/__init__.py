@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from . import attention, cudnn, embedding, gru, keras_cudnn, lstm, normalization, objects, plain, slim
+from . import attention, cudnn, embedding, gru, keras_cudnn, lstm, normalization, objects, plain, rnn, slim
 from .base import Layout, Part
 
 CATALOGUE: Tuple[Layout, ...] = (
@@ -15,6 +15,7 @@ CATALOGUE: Tuple[Layout, ...] = (
     *keras_cudnn.LAYOUTS,
     *lstm.LAYOUTS,
     *gru.LAYOUTS,
+    *rnn.LAYOUTS,
     *objects.LAYOUTS,
     *normalization.LAYOUTS,
     *attention.LAYOUTS,

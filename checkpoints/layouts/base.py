@@ -71,6 +71,11 @@ def cell(*names: str) -> str:
     )
 
 
+def old_cell(name: str) -> str:
+    """The scope pattern of a recurrent cell of that name before TF 1.0, with the wrappers that were put around it."""
+    return rf"(?:RNN/)?(?:MultiRNNCell/Cell\d+/)?{name}"
+
+
 def user_scope(scope: str, pattern: str) -> str:
     """`scope` without the machinery that `pattern` matches at its end, but with what tells layers apart in it."""
     match = re.search("(?:^|/)(?:{})$".format(pattern), scope) if pattern else None

@@ -2,13 +2,14 @@
 
 Keras has one kernel per side with the order u, r, candidate, and `reset_after=False` for this arithmetic. A layer with
 `reset_after=True` (the default of TF 2) computes something else, so it is refused.
-Source: `GRUCell.call` in TF 1's `rnn_cell_impl.py`, `GRUCell.call` in Keras.
+The fused cell of contrib computes the same under names of its own.
+Source: `GRUCell.call` in TF 1's `rnn_cell_impl.py`, `GRUBlockCell` in its `contrib/rnn`, `GRUCell.call` in Keras.
 """
 
 from __future__ import annotations
 
 from ..transforms import Piece, Shape, register
-from .base import Layout, Part, cell
+from .base import Layout, Part, cell, old_cell
 
 RESET_AFTER = (
     "TF 1's GRU cell resets the state before the product; this Keras layer has reset_after=True, which computes "
@@ -16,7 +17,11 @@ RESET_AFTER = (
 )
 
 
-def _rows(source: Shape, target: Shape, units: int, first: bool) -> tuple[int, int]:
+def kernel_rows(source: Shape, target: Shape, units: int, first: bool) -> tuple[int, int]:
+    """(start, count) of the rows of a kernel of (inputs + units, columns): the inputs' if `first`, else the state's.
+
+    Raises ValueError unless these are the rows of `target`.
+    """
     inputs = source[0] - units
     rows = (0, inputs) if first else (inputs, units)
     if inputs < 0 or rows[1] != target[0]:
@@ -29,7 +34,7 @@ def gate_pieces(source: Shape, target: Shape, first: bool) -> list[Piece]:
     if len(source) != 2 or len(target) != 2 or 3 * source[1] != 2 * target[1]:
         raise ValueError("the columns are not 2 and 3 times the units")
     units = source[1] // 2
-    rows = _rows(source, target, units, first)
+    rows = kernel_rows(source, target, units, first)
     return [
         Piece((rows, (0, units)), ((0, rows[1]), (units, units))),
         Piece((rows, (units, units)), ((0, rows[1]), (0, units))),
@@ -40,7 +45,7 @@ def _candidate(source: Shape, target: Shape, first: bool) -> list[Piece]:
     if len(source) != 2 or len(target) != 2 or 3 * source[1] != target[1]:
         raise ValueError("the columns are not 1 and 3 times the units")
     units = source[1]
-    rows = _rows(source, target, units, first)
+    rows = kernel_rows(source, target, units, first)
     return [Piece((rows, (0, units)), ((0, rows[1]), (2 * units, units)))]
 
 
@@ -92,27 +97,43 @@ def candidate_bias(source: Shape, target: Shape) -> list[Piece]:
     return [Piece(((0, source[0]),), ((2 * source[0], source[0]),))]
 
 
-def parts(gates: str, candidate: str, weight: str, offset: str) -> tuple[Part, ...]:
-    """The parts of a cell that stores `weight` and `offset` under the scopes `gates` and `candidate`."""
+def parts(gates: str, gates_bias: str, candidate: str, candidate_bias: str) -> tuple[Part, ...]:
+    """The parts of a cell that stores its two kernels and two biases under these names."""
     return (
-        Part(f"{gates}/{weight}", "kernel", "gru.gates.kernel"),
-        Part(f"{gates}/{weight}", "recurrent_kernel", "gru.gates.recurrent_kernel"),
-        Part(f"{gates}/{offset}", "bias", "gru.gates.bias"),
-        Part(f"{candidate}/{weight}", "kernel", "gru.candidate.kernel"),
-        Part(f"{candidate}/{weight}", "recurrent_kernel", "gru.candidate.recurrent_kernel"),
-        Part(f"{candidate}/{offset}", "bias", "gru.candidate.bias"),
+        Part(gates, "kernel", "gru.gates.kernel"),
+        Part(gates, "recurrent_kernel", "gru.gates.recurrent_kernel"),
+        Part(gates_bias, "bias", "gru.gates.bias"),
+        Part(candidate, "kernel", "gru.candidate.kernel"),
+        Part(candidate, "recurrent_kernel", "gru.candidate.recurrent_kernel"),
+        Part(candidate_bias, "bias", "gru.candidate.bias"),
     )
 
 
 _NOTE = "for a Keras GRU with reset_after=False"
 
 LAYOUTS = (
-    Layout("gru", parts("gates", "candidate", "kernel", "bias"), cell("gru_cell", "gru_block_cell"), note=_NOTE),
-    Layout("gru before 1.2", parts("gates", "candidate", "weights", "biases"), cell("gru_cell"), note=_NOTE),
+    Layout(
+        "gru",
+        parts("gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias"),
+        cell("gru_cell", "gru_block_cell"),
+        note=_NOTE,
+    ),
+    Layout(
+        "gru block",
+        parts("w_ru", "b_ru", "w_c", "b_c"),
+        cell("gru_cell", "gru_block_cell", "GRUBlockCell") + "|" + old_cell("GRUBlockCell"),
+        note=_NOTE,
+    ),
+    Layout(
+        "gru before 1.2",
+        parts("gates/weights", "gates/biases", "candidate/weights", "candidate/biases"),
+        cell("gru_cell"),
+        note=_NOTE,
+    ),
     Layout(
         "gru before 1.0",
-        parts("Gates/Linear", "Candidate/Linear", "Matrix", "Bias"),
-        r"(?:RNN/)?(?:MultiRNNCell/Cell\d+/)?GRUCell",
+        parts("Gates/Linear/Matrix", "Gates/Linear/Bias", "Candidate/Linear/Matrix", "Candidate/Linear/Bias"),
+        old_cell("GRUCell"),
         note=_NOTE,
     ),
 )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkpoints import export, load, load_optimizer, make_plan, max_ulps, model_variables, open_checkpoint
+from checkpoints import (
+    export,
+    load,
+    load_optimizer,
+    make_plan,
+    max_ulps,
+    model_variables,
+    open_checkpoint,
+    write_saver,
+)
 
 from .support import data
 from .test_layouts import Part
@@ -58,31 +67,48 @@ def check_layer(keras, case, golden, recurrent=None):
     np.testing.assert_allclose(np.asarray(model.predict_on_batch(x)), golden[case], rtol=0, atol=2e-6)
 
 
-OLD = [(release, case) for release in ("0.12", "1.0") for case in ("basic", "both", "full", "gru", "stack")]
+CELLS = [(f"old_{release}", case) for release in ("0.12", "1.0") for case in ("basic", "both", "full", "gru", "stack")]
+CELLS += [
+    (f"rnn_{release}", f"{kind}{form}")
+    for release in ("0.12", "1.0", "1.15")
+    for kind in ("basic", "block")
+    for form in ("", "_stack", "_both")
+]
+CELLS.append(("rnn_1.15", "block_v2"))
 
 
-def check_old_cell(keras, release, case):
-    """Loads a recurrent cell of data/old_<release> by structure alone, and compares what it computes."""
-    with np.load(data(f"old_{release}.npz")) as stored:
+def check_cell(keras, file, case, tmp_path):
+    """Loads a recurrent cell of data/`file` by structure alone, compares what it computes, and writes it back.
+
+    Returns the prefix of what was written under the names of the file.
+    """
+    with np.load(data(file + ".npz")) as stored:
         golden = dict(stored)
     # The Keras of 1.15 has hard_sigmoid where the cells of TF 1, and Keras since 2.0, have sigmoid.
-    options = {"return_sequences": True, "recurrent_activation": "sigmoid"}
+    gates = {} if case.startswith("basic") and file.startswith("rnn") else {"recurrent_activation": "sigmoid"}
     layers = keras.layers
-    makers = {
-        "gru": lambda: [layers.GRU(2, reset_after=False, **options)],
-        "stack": lambda: [layers.LSTM(2, name="lstm", **options), layers.LSTM(2, name="lstm_1", **options)],
-        "both": lambda: [layers.Bidirectional(layers.LSTM(2, **options))],
-    }
+    if file.startswith("old") and case != "gru":
+        kind, options = layers.LSTM, gates
+    elif not gates:
+        kind, options = layers.SimpleRNN, gates
+    else:
+        kind, options = layers.GRU, dict(gates, reset_after=False)
+    count = 2 if case.endswith("stack") else 1
+    name = kind.__name__.lower()
     x = inputs = keras.Input(golden["inputs"].shape[1:])
-    for layer in makers.get(case, lambda: [layers.LSTM(2, **options)])():
-        x = layer(x)
+    for number in range(count):
+        layer = kind(2, name=f"{name}_{number}" if number else name, return_sequences=True, **options)
+        x = (layers.Bidirectional(layer) if case.endswith("both") else layer)(x)
     model = keras.Model(inputs, x)
     variables = model_variables({"net": model})
-    with open_checkpoint(data(f"old_{release}")) as checkpoint:
+    with open_checkpoint(data(file)) as checkpoint:
         part = Part(checkpoint, case)
-        load(make_plan(part, variables, infer=True), part, variables)
-    # Measured: 6e-8.
+        plan = make_plan(part, variables, infer=True)
+        load(plan, part, variables)
+    # Measured: 1.2e-7.
     np.testing.assert_allclose(np.asarray(model.predict_on_batch(golden["inputs"])), golden[case], rtol=0, atol=1e-6)
+    write_saver(str(tmp_path / "back"), export(plan, variables))
+    return str(tmp_path / "back")
 
 
 def optimizers(module):
