@@ -21,6 +21,7 @@ from matrix.errors import ArtifactMismatch
 from matrix.plain import copy_folder
 from matrix.project import Project
 from matrix.tools import exclusive
+from matrix.untrusted import decode_json
 
 COMMITTED = "committed"
 MANIFEST = "manifest.json"
@@ -50,7 +51,7 @@ def verify(folder: Path) -> Manifest:
     """The manifest of the artifact in `folder`, after comparing it with every file. Raises ArtifactMismatch."""
     remedy = "make it again with the session that wrote it, or delete the folder"
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        manifest = decode_json((folder / MANIFEST).read_bytes(), Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise ArtifactMismatch(f"{folder}/{MANIFEST} cannot be read ({error}): {remedy}") from error
     found = _digests(folder)

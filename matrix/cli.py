@@ -39,6 +39,7 @@ from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
 from matrix.table import Terminal, bad_lines, counted, matrix_table, repro_command, table, texts, verdict
+from matrix.untrusted import printable
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _LEFT = "nothing was left running"
@@ -434,5 +435,5 @@ def _left(command: str) -> str:
 
 def _fail(text: str, status: int) -> int:
     with suppress(OSError):
-        print(f"carryover: {text}", file=sys.stderr, flush=True)
+        print(f"carryover: {printable(text)}", file=sys.stderr, flush=True)
     return status

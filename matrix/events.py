@@ -1,58 +1,113 @@
-"""The events that tests/recorder.py writes inside an environment, as the host reads them."""
+"""The events that tests/recorder.py writes inside an environment, as the host reads them.
+
+A cell can write to the file as well. So every event is checked: its types and sizes, that it is about cells that were
+planned, and that it comes when the recorder would write it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
 from matrix.plain import NotPlain, opened
 from matrix.results import Outcome
+from matrix.untrusted import decode_json
 
-_PIECE = 1 << 26  # bytes at once: a cell may make the file as long as it likes
+_LINE_BYTES = 1 << 22
+_FILE_BYTES = 1 << 26  # of one process
+_Name = Annotated[str, msgspec.Meta(max_length=1000)]
+_Reason = Annotated[str, msgspec.Meta(max_length=4000)]
+_Text = Annotated[str, msgspec.Meta(max_length=1 << 20)]
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=10**7)]
 
 
 class Event(msgspec.Struct, frozen=True):
     """One line. Which fields mean something depends on `event`."""
 
-    event: str
-    cell: str = ""
-    cells: list[str] = []
-    paths: list[str] = []
-    inputs: dict[str, list[str]] = {}
-    where: str = ""
-    reason: str = ""
+    event: Literal["collected", "selected", "collection failed", "started", "stopped", "finished"]
+    cell: _Name = ""
+    cells: list[_Name] = []
+    paths: list[_Name] = []
+    inputs: dict[_Name, list[_Name]] = {}
+    where: _Name = ""
+    reason: _Reason = ""
     outcome: Outcome = Outcome.FAILED
-    seconds: float = 0.0
-    details: dict[str, bool | int | float | str] = {}
-    versions: dict[str, str] = {}
+    seconds: _Seconds = 0.0
+    details: Annotated[dict[_Name, bool | _Integer | float | _Text], msgspec.Meta(max_length=1000)] = {}
+    versions: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=100)] = {}
 
 
 class NotEvents(Exception):
-    """What stands there was not written by the recorder."""
+    """What stands there was not written by the recorder; the text says what does."""
 
 
-def read(path: Path, place: int) -> tuple[list[Event], int]:
-    """The events in the whole lines of `path` from byte `place`, and the place after them.
+class EventReader:
+    """Reads the events of one process from the file at `path`, about the cells `planned` and the `artifacts` given."""
 
-    Raises NotEvents where a cell has put something else there.
-    """
-    try:
-        with opened(path) as (descriptor, is_folder):
-            if is_folder:
-                raise NotPlain("is a folder")
-            if os.fstat(descriptor).st_size < place:
-                raise NotPlain("has become shorter")
-            text = os.pread(descriptor, _PIECE, place)
-    except FileNotFoundError:
-        return [], place
-    except NotPlain as error:
-        raise NotEvents(f"{path.name}, where its results go, {error}: a cell has done that") from None
-    whole = text[: text.rfind(b"\n") + 1]
-    if not whole and len(text) == _PIECE:
-        raise NotEvents(f"{path.name}, where its results go, has a line without an end: a cell has written that")
-    try:
-        return [msgspec.json.decode(line, type=Event) for line in whole.splitlines()], place + len(whole)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotEvents(f"{path.name} has a line that is no event ({error}): a cell has written that") from None
+    def __init__(self, path: Path, planned: Iterable[str], artifacts: Iterable[str] = ()) -> None:
+        self.path = path
+        self._planned, self._artifacts = frozenset(planned), frozenset(artifacts)
+        self._offset = 0
+        self._seen: set[tuple[str, str]] = set()
+        self._current = ""
+
+    def read(self) -> Iterator[Event]:
+        """The events in the whole lines that have come since the last call. Raises NotEvents."""
+        while lines := self._lines():
+            for line in lines:
+                try:
+                    event = decode_json(line, Event)
+                except msgspec.DecodeError as error:
+                    raise self._wrong(f"has a line that is no event ({error})") from None
+                self._check(event)
+                yield event
+
+    def _lines(self) -> list[bytes]:
+        try:
+            with opened(self.path) as (descriptor, is_folder):
+                if is_folder:
+                    raise self._wrong("is a folder")
+                size = os.fstat(descriptor).st_size
+                if size < self._offset:
+                    raise self._wrong("has become shorter")
+                text = os.pread(descriptor, _LINE_BYTES, self._offset)
+        except FileNotFoundError:
+            return []
+        except NotPlain as error:
+            raise self._wrong(str(error)) from None
+        whole = text[: text.rfind(b"\n") + 1]
+        if not whole and len(text) == _LINE_BYTES:
+            raise self._wrong(f"has a line of more than {_LINE_BYTES >> 20} MiB")
+        self._offset += len(whole)
+        if self._offset > _FILE_BYTES:
+            raise self._wrong(f"has more than {_FILE_BYTES >> 20} MiB")
+        return whole.split(b"\n")[:-1]
+
+    def _check(self, event: Event) -> None:
+        """Raises NotEvents for what the recorder does not write, or not now."""
+        kind, once = event.event, (event.event, event.cell)
+        self._require_planned([*([event.cell] if kind in ("started", "finished") else []), *event.cells, *event.inputs])
+        given = {name for names in event.inputs.values() for name in names}
+        if not given <= self._artifacts:
+            raise self._wrong(f"says that a cell reads {min(given - self._artifacts)!r}, which it was not given")
+        if kind in ("collected", "selected", "started", "finished"):
+            if once in self._seen:
+                raise self._wrong(f"says {kind!r} twice{f' of {event.cell}' if event.cell else ''}")
+            self._seen.add(once)
+        if (kind == "started" and self._current) or (kind == "finished" and self._current != event.cell):
+            raise self._wrong(f"says {kind!r} of {event.cell} while {self._current or 'no cell'} runs")
+        if kind in ("started", "finished"):
+            self._current = event.cell if kind == "started" else ""
+
+    def _require_planned(self, cells: Collection[str]) -> None:
+        unplanned = [cell for cell in cells if cell not in self._planned]
+        if unplanned:
+            raise self._wrong(f"tells of {unplanned[0]!r}, which is not planned")
+
+    def _wrong(self, what: str) -> NotEvents:
+        return NotEvents(f"{self.path.name}, where its results go, {what}: a cell has done that")

@@ -8,14 +8,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from matrix import artifacts, pairs
+from matrix import pairs
 from matrix.engine import Engine
 from matrix.environments import Environment
 from matrix.errors import CarryoverError
 from matrix.pairs import PlannedCell
 from matrix.plan import Cell
 from matrix.results import NO_RESULT, Outcome, Record
-from matrix.run import Progress, Run, run_cells
+from matrix.run import Progress, Run, lay_out, run_cells
 from matrix.run_folder import log_of, run_folder
 from matrix.sweep import RESULTS, Store, about
 
@@ -64,9 +64,6 @@ def _cells(store: Store, run: Run, to_do: Sequence[PlannedCell]) -> None:
     run.cells = [Cell(cell.cell) for cell in to_do]
     for cell in to_do:
         run.about[cell.cell] = {"code": store.code(cell), **about(cell)}
-    (run.folder / "out").mkdir()
-    (run.folder / "in").mkdir()
-    wanted = {store.input_of(cell)[0] for cell in to_do if cell.role == "consume"}
-    there = artifacts.snapshot(store.project, run.folder / "in", wanted) if wanted else {}
+    there = lay_out(run, {store.input_of(cell)[0] for cell in to_do if cell.role == "consume"})
     run.told = pairs.told_to_recorder(to_do, store.kinds)
     run_cells(run, there, [pairs.TEST])

@@ -22,6 +22,7 @@ from matrix.engine import Engine, Prepared
 from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import ArtifactMismatch, EngineUnavailable, WrongUsage
+from matrix.events import EventReader
 from matrix.plan import Cell, load_checks, planned_cells
 from matrix.project import Project
 from matrix.results import Outcome, Record
@@ -30,12 +31,14 @@ from matrix.run import (
     Run,
     account_for_the_rest,
     follow,
+    lay_out,
     readable,
     run_cells,
     write_plan,
 )
 from matrix.run_folder import log_of, run_folder
 from matrix.table import console, outcome_text, short
+from matrix.untrusted import printable_lines
 
 _VERBOSE = ["-vv", "--tb=long", "--capture=no"]
 _ENVIRON = {"TF_CPP_MIN_LOG_LEVEL": "0"}  # all that TensorFlow has to say
@@ -63,7 +66,7 @@ class Telling(Progress):
 
     def say(self, text: str) -> None:
         """One line about what is going on."""
-        self.console.print(escape(_printable(text)))
+        self.console.print(escape(printable_lines(text)))
 
 
 def again(project: Project, before: Record, engine: Engine, mode: str = "run") -> int:
@@ -82,7 +85,7 @@ def again(project: Project, before: Record, engine: Engine, mode: str = "run") -
         log = log_of(project, folder.name)
         run = Repeated(project, environment, engine, telling, folder.name, folder, log, engine.version())
         run.records_file, run.publishes = "repro/results.jsonl", False
-        there = _lay_out(project, before, folder)
+        there = _lay_out(run, before)
         run.cells = [_cell(project, environment, before, there)]
         _tell_of_the_matrix(run, before)
         run.prepared = replace(_prepare(run, before), environ=_ENVIRON)
@@ -96,19 +99,18 @@ def again(project: Project, before: Record, engine: Engine, mode: str = "run") -
         return _conclude(run, before, name)
 
 
-def _lay_out(project: Project, before: Record, folder: Path) -> dict[str, list[str]]:
+def _lay_out(run: Run, before: Record) -> dict[str, list[str]]:
     """Put the artifacts that the cell read where the run finds them; returns their ids by kind."""
-    (folder / "out").mkdir()
-    (folder / "in").mkdir()
+    project = run.project
     for name in before.inputs:
         if not (artifacts.folder_of(project, name) / artifacts.MANIFEST).is_file():
             where = project.shown(artifacts.folder_of(project, name))
             raise ArtifactMismatch(f"{name}, which the cell read, is gone from {where}: {_remedy(project, name)}")
     # A cell that did not come as far as being collected may have read anything.
     wanted = list(before.inputs) or readable(project, load_checks(project.cells_file))
-    there = artifacts.snapshot(project, folder / "in", wanted)
+    there = lay_out(run, wanted)
     for name, then in before.inputs.items():
-        now = artifacts.identity(folder / "in" / name)
+        now = run.given.get(name, "")
         if now != then:
             what = f"{name} is not what the cell read (manifest {then[:12]}… then, {now[:12]}… now)"
             raise ArtifactMismatch(f"{what}: {_remedy(project, name)}")
@@ -209,7 +211,7 @@ def _debug(run: Repeated, prepared: Prepared, there: dict[str, list[str]], befor
     write_plan(run, there)
     out = run.engine.inside(run.folder)["out"]
     status = run.engine.attach(prepared, run.folder, recorder(out, ["--pdb", *_VERBOSE, before.cell]))
-    follow(run, run.folder / "out" / "events.jsonl", 0)
+    follow(run, EventReader(run.folder / "out" / "events.jsonl", [before.cell], run.given))
     _raise_if_not_started(run, status)
     if run.current:
         run.record(before.cell, Outcome.CRASHED, f"ended before its cell: exit status {status}")
@@ -246,7 +248,7 @@ def _conclude(run: Repeated, before: Record, name: str) -> int:
     measured = ", ".join(f"{k} {v}" for k, v in now.details.items() if k not in ("text", "artifact", *run.marks))
     if measured:
         out.print(f"measured: {measured}", markup=False)
-    out.print(f"{outcome_text(now)}  {escape(name)}: {escape(_printable(_compared(before, now)))}")
+    out.print(f"{outcome_text(now)}  {escape(name)}: {escape(_compared(before, now))}")
     marked = f", image {run.marks['image']}" if "image" in run.marks else ""
     where = run.project.shown(run.project.reports / run.records_file)
     out.print(f"(record: {where}, log: {run.shown_log}{marked})", style="dim", markup=False)
@@ -269,7 +271,3 @@ def _compared(before: Record, now: Record) -> str:
 def essence(reason: str) -> str:
     """`reason` without what differs from run to run: the name of the run, addresses in memory."""
     return re.sub(r"carryover-\w+-[\w-]+-\d{8}T\d{6}-\d+|\b0x[0-9a-f]+\b", "…", reason)
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from matrix.tools import exclusive, host
+from matrix.untrusted import decode_json
 
 #: The detail of a record that says at which try of a workflow's job its cell passed, if not at the first.
 TRIES = "tries"
@@ -123,7 +124,7 @@ class Results:
         records = []
         for line in lines:
             try:
-                record = msgspec.json.decode(line, type=Record)
+                record = decode_json(line, Record)
             except msgspec.DecodeError:
                 continue
             if run is None or record.run == run:

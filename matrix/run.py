@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,13 @@ from typing import Any
 
 import msgspec
 
-from matrix import artifacts, events
+from matrix import artifacts
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.engine.containers import did_not_start, of_the_container
 from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import ArtifactMismatch, CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
-from matrix.events import Event, NotEvents
+from matrix.events import Event, EventReader, NotEvents
 from matrix.plain import clear, copy_folder
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.project import Project
@@ -39,6 +39,7 @@ _PYTEST_USAGE = 4
 _DID_NOT_START = (125, 126, 127)  # docker's and podman's own, for a container or what is to run in it
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
+_SIGNS_OF_LIFE = ("collected", "selected", "started", "finished")  # each comes once, so that none can go on for ever
 _LEFT_OUT = "was planned, and pytest left it out unasked: addopts in pyproject.toml, or a hook in a conftest.py"
 _ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*/[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # KIND/NAME
 
@@ -84,7 +85,8 @@ class Run:
     records: list[Record] = field(default_factory=list)
     current: tuple[str, float] | None = None
     heard: float = 0.0
-    inputs: dict[str, list[str]] = field(default_factory=dict)  # the artifacts that each cell reads, KIND/NAME
+    given: dict[str, str] = field(default_factory=dict)  # the artifacts KIND/NAME in its folder, and their identities
+    inputs: dict[str, list[str]] = field(default_factory=dict)  # those that each cell reads
     records_file: str = "results.jsonl"
     told: dict[str, Any] = field(default_factory=dict)  # what else plan.json says
     announces: bool = False  # whether what is to run is written to runs.jsonl before it does
@@ -131,16 +133,11 @@ class Run:
             started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             log=self.shown_log,
             details=self.about.get(cell, {}) | seen.get("details", {}),
-            inputs={name: artifacts.identity(self.folder / "in" / name) for name in self._read_by(cell)},
+            inputs={name: self.given[name] for name in self.inputs.get(cell, ())},
         )
         self.results.append(record)
         self.records.append(record)
         self.progress.recorded(record)
-
-    def _read_by(self, cell: str) -> list[str]:
-        """The artifacts that `cell` said it reads, and that it was given."""
-        said = [name for name in self.inputs.get(cell, ()) if _ARTIFACT.fullmatch(name)]
-        return [name for name in said if (self.folder / "in" / name / artifacts.MANIFEST).is_file()]
 
 
 def run_environment(
@@ -156,10 +153,8 @@ def run_environment(
             project, environment, engine, progress, folder.name, folder, log_of(project, folder.name), engine.version()
         )
         run.narrowed = any(not a.startswith("-") or a.startswith(("-k", "-m", "--deselect")) for a in arguments)
-        (folder / "out").mkdir()
-        (folder / "in").mkdir()
         checks = load_checks(project.cells_file)
-        there = artifacts.snapshot(project, folder / "in", readable(project, checks))
+        there = lay_out(run, readable(project, checks))
         run.cells = planned_cells(checks, environment, there)
         try:
             _require_gpu(environment)
@@ -175,6 +170,19 @@ def run_environment(
                     run.record(cell.id, Outcome.NOT_RUN, str(error), details={"how": NO_RESULT})
             raise
         return run
+
+
+def lay_out(run: Run, only: Collection[str]) -> dict[str, list[str]]:
+    """Make the folders of `run`, with the artifacts `only` (KIND/NAME) in it; returns their ids by kind.
+
+    Raises ArtifactMismatch.
+    """
+    (run.folder / "out").mkdir()
+    (run.folder / "in").mkdir()
+    there = artifacts.snapshot(run.project, run.folder / "in", only)
+    names = [f"{kind}/{name}" for kind, of in there.items() for name in of]
+    run.given = {name: artifacts.identity(run.folder / "in" / name) for name in names}
+    return there
 
 
 def readable(project: Project, checks: Sequence[Check]) -> list[str]:
@@ -251,12 +259,12 @@ def write_plan(run: Run, there: dict[str, list[str]]) -> None:
 def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     """Run what is left in one process and follow its events. Returns its exit status, and whether it was ended here."""
     said = run.folder / "out" / "events.jsonl"
+    reader = EventReader(said, [cell.id for cell in run.cells], run.given)
     clear(said)
     clear(run.folder / "out" / "artifacts")
     run.current, run.broken = None, ""
     run.heard = time.monotonic()
     killed = False
-    place = 0
     running = None
     assert run.prepared is not None
     with run.log.open("ab") as output:
@@ -266,7 +274,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 running = run.engine.start(run.prepared, run.folder, words, output)
             while True:
                 status = running.process.poll()
-                place = follow(run, said, place)
+                follow(run, reader)
                 if status is not None:
                     return status, killed
                 if run.broken and not killed:
@@ -282,7 +290,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
                 with undisturbed():
                     end(run.engine, running)
                     with suppress(OSError):  # a full disk, which has been told already
-                        follow(run, said, place)  # what had finished, whatever ended this
+                        follow(run, reader)  # what had finished, whatever ended this
 
 
 def end(engine: Engine, running: Running) -> None:
@@ -296,22 +304,18 @@ def end(engine: Engine, running: Running) -> None:
             engine.remove(running.name)
 
 
-def follow(run: Run, said: Path, place: int) -> int:
-    """Take in the whole lines of the file `said` from byte `place`; returns the place after them."""
-    while not run.broken:
-        try:
-            found, after = events.read(said, place)
-        except NotEvents as error:
-            run.broken = str(error)
-            break
-        if after == place:
-            break
-        for event in found:
+def follow(run: Run, reader: EventReader) -> None:
+    """Take in the events that have come. What cannot be one ends this: `run.broken` says why."""
+    if run.broken:
+        return
+    try:
+        for event in reader.read():
             with undisturbed():
                 _take(run, event)
-            run.heard = time.monotonic()
-        place = after
-    return place
+            if event.event in _SIGNS_OF_LIFE:
+                run.heard = time.monotonic()
+    except NotEvents as error:
+        run.broken = str(error)
 
 
 def _take(run: Run, event: Event) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 ORPHANED = 75  # exit status: the host went away
 NO_SPACE = 76  # exit status: an event could not be written
+REASON, TEXT = 1000, 500000  # characters; the host refuses events that are much longer
 
 
 def leave_with_the_host():
@@ -147,7 +148,9 @@ class Recorder:
         """Cells that -x or --maxfail left unrun."""
         reason = getattr(session, "shouldfail", False) or getattr(session, "shouldstop", False)
         if reason:
-            self.write("stopped", reason=str(reason), cells=[c for c in self.selected if c not in self.finished])
+            self.write(
+                "stopped", reason=str(reason)[:REASON], cells=[c for c in self.selected if c not in self.finished]
+            )
 
 
 def inputs_of(item, names):
@@ -171,7 +174,10 @@ def plain(value):
     """A property as a record can hold it: JSON knows no NaN, and a table shows no list."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(float(value))
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
+    if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= TEXT else text[:TEXT] + "…"
 
 
 def node_id(path, config):
@@ -183,7 +189,7 @@ def node_id(path, config):
 def skip_reason(report):
     """Why a test or a module was skipped."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
+    return (reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)[:REASON]
 
 
 def last_line(report):
@@ -193,7 +199,7 @@ def last_line(report):
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
     line = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     line = re.sub(r"^Failed: ", "", line)
-    return re.sub(r"^([a-z_]\w*\.)+(?=[A-Z]\w*(:|$))", "", line)[:1000]
+    return re.sub(r"^([a-z_]\w*\.)+(?=[A-Z]\w*(:|$))", "", line)[:REASON]
 
 
 def versions():

@@ -13,6 +13,7 @@ from matrix.errors import NotAReport, NothingToReport
 from matrix.pairs import MatrixPlan
 from matrix.report.model import VERSION, Report, Steps
 from matrix.results import Begun, Record
+from matrix.untrusted import decode_json
 
 T = TypeVar("T", MatrixPlan, Report)
 Line = TypeVar("Line", Record, Begun)
@@ -28,20 +29,26 @@ def read_report(path: Path) -> Report:
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
         raise NothingToReport(f"{file} is not there: --against takes a report.json, or the folder that has one")
-    return _versioned(file, Report, VERSION, "compare with a report that this version has written")
+    report = _versioned(file, Report, VERSION, "compare with a report that this version has written")
+    for cell in report.cells:
+        try:
+            cell.state  # noqa: B018
+        except KeyError:
+            raise NotAReport(f"{file}: {cell.name} has an outcome that there is not: {cell.outcome!r}") from None
+    return report
 
 
 def _versioned(path: Path, kind: type[T], expected: int, instead: str) -> T:
     data = path.read_bytes()
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("version")
+        version = decode_json(data, dict[str, Any]).get("version")
     except msgspec.DecodeError as error:
         raise NotAReport(f"{path} is cut or not of this project ({error}): {instead}") from error
     if version != expected:
         raise NotAReport(f"{path} has version {version!r}, this is for version {expected}: {instead}")
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
+        return decode_json(data, kind)
+    except msgspec.DecodeError as error:
         raise NotAReport(f"{path}: {error}: {instead}") from error
 
 
@@ -53,7 +60,7 @@ def read_lines(path: Path, shown: str, kind: type[Line]) -> tuple[list[Line], li
         notes = []
         for number, line in enumerate(lines, 1):
             try:
-                records += [msgspec.json.decode(line, type=kind)] if line.strip() else []
+                records += [decode_json(line, kind)] if line.strip() else []
             except msgspec.DecodeError as error:
                 last = number == len(lines)
                 why = "the run was cut while it was written" if last else f"no record ({error})"
