@@ -1,30 +1,28 @@
-"""The constants of a graph: a frozen `.pb`, or the graph inside a SavedModel or `.meta` file.
-
-Source: `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.proto`, and for the wrappers
-`tensorflow/core/protobuf/meta_graph.proto`, `saved_model.proto`.
-"""
+"""The constants of a graph: a frozen `.pb`, or the graph inside a SavedModel or `.meta` file."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import re
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo, element_count
 from .errors import CheckpointError
+from .graphs.graph import meta_graphs, nodes_of
 from .guidance import hint, what_else
 from .spans import open_regular
 from .tensorproto import TensorProto, parse_tensor, to_array
-from .wire import WireError, fields, message, text
+from .wire import WireError, fields, message
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from .graphs.nodes import Node
     from .roles import Role
 
-_CONST_OPS = (b"Const", b"HostConst")
+_CONST_OPS = ("Const", "HostConst")
 
 
 class FrozenGraph(Checkpoint):
@@ -75,20 +73,20 @@ class FrozenGraph(Checkpoint):
     def _list(self) -> None:
         nodes = 0
         tensors = []
-        for graph in _graphs(memoryview(self._map)):
-            for node in _nodes(graph):
+        for graph, _ in meta_graphs(memoryview(self._map)):
+            for node in nodes_of(graph):
                 nodes += 1
-                self._read_names.update(_identity_input(node))
-                found = _constant(node)
-                if found is None or found[0] in self._protos:
+                if node.op == "Identity":
+                    self._read_names.update(node.inputs)
+                proto = _value(node)
+                if proto is None or node.name in self._protos:
                     continue
-                name, proto = found
                 dtype = dtypes.BY_NUMBER.get(proto.dtype)
                 if dtype is None:
-                    raise WireError("constant {}: unknown element type {}".format(name, proto.dtype))
-                self._protos[name] = proto
+                    raise WireError("constant {}: unknown element type {}".format(node.name, proto.dtype))
+                self._protos[node.name] = proto
                 size = element_count(proto.shape) * dtype.size if dtype.size else proto.nbytes()
-                tensors.append(TensorInfo(name, dtype.name, proto.shape, size))
+                tensors.append(TensorInfo(node.name, dtype.name, proto.shape, size))
         if not nodes:
             raise WireError("there are no nodes in it")
         self.tensors = {info.name: info for info in sorted(tensors)}
@@ -121,79 +119,8 @@ def variable_name(name: str) -> str:
     return name
 
 
-def _graphs(data: memoryview) -> Iterator[memoryview]:
-    """The GraphDefs in `data`, which is a GraphDef, a MetaGraphDef or a SavedModel."""
-    # GraphDef: nodes in field 1. MetaGraphDef: the graph in field 2, a message in field 1 too, but one without an op.
-    # SavedModel: a number in field 1, the meta graphs in field 2.
-    top = [(key, value) for key, value in fields(data) if key in (1, 2)]
-    if any(key == 1 and isinstance(value, int) for key, value in top):
-        for key, value in top:
-            if key == 2:
-                for inner, graph in fields(message(value)):
-                    if inner == 2:
-                        yield message(graph)
-        return
-    nodes = [message(value) for key, value in top if key == 1]
-    if nodes and _is_node(nodes[0]):
-        yield data
-        return
-    for key, value in top:
-        if key == 2:
-            yield message(value)
-
-
-def _is_node(data: memoryview) -> bool:
-    """Whether this is a NodeDef: a name and an op, both text. MetaInfoDef has a message or nothing in field 2."""
-    names = 0
-    try:
-        for key, value in fields(data):
-            if key in (1, 2):
-                word = text(value)
-                names += bool(word) and word.isprintable()
-    except WireError:
-        return False
-    return names == 2
-
-
-def _nodes(graph: memoryview) -> Iterator[memoryview]:
-    for key, value in fields(graph):
-        if key == 1:
-            yield message(value)
-
-
-def _identity_input(node: memoryview) -> list[str]:
-    """What an Identity node passes on; nothing for other nodes."""
-    op, inputs = b"", []
-    for key, item in fields(node):
-        if key == 2:
-            op = bytes(message(item))
-        elif key == 3:
-            inputs.append(text(item))
-        elif key > 3:
-            break
-    return inputs if op == b"Identity" else []
-
-
-def _constant(node: memoryview) -> tuple[str, TensorProto] | None:
-    """Name and value of a node that is a constant."""
-    name, op, value = "", b"", None
-    for key, item in fields(node):
-        if key == 1:
-            name = text(item)
-        elif key == 2:
-            op = bytes(message(item))
-        elif key == 5 and op in _CONST_OPS:
-            attribute, content = b"", None
-            for part, piece in fields(message(item)):
-                if part == 1:
-                    attribute = bytes(message(piece))
-                elif part == 2:
-                    content = message(piece)
-            if attribute == b"value" and content is not None:
-                value = content
-    if op not in _CONST_OPS or value is None:
-        return None
-    for key, item in fields(value):
-        if key == 8:
-            return name, parse_tensor(message(item))
-    return None
+def _value(node: Node) -> TensorProto | None:
+    """The value of a node that is a constant."""
+    value = node.encoded("value") if node.op in _CONST_OPS else None
+    tensors = [message(piece) for key, piece in fields(value) if key == 8] if value is not None else []
+    return parse_tensor(tensors[0]) if tensors else None

@@ -11,6 +11,9 @@ from typing import Any, Iterator, Union
 Value = Union[int, memoryview]
 
 
+_SIZES = {0: 0, 1: 8, 2: 0, 5: 4}
+
+
 class WireError(ValueError):
     """The bytes are not a message; the caller knows which file and where, and says so."""
 
@@ -77,6 +80,21 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         piece = data[position : position + size]
         position += size
         yield number, piece if kind == 2 else int.from_bytes(piece, "little")
+
+
+def skip_field(data: memoryview, position: int, end: int) -> int:
+    """The position behind the field that begins at `position`; WireError if there is none."""
+    tag, position = read_varint(data, position, end)
+    kind = tag & 7
+    if not tag >> 3 or kind not in _SIZES:
+        raise WireError(f"field number {tag >> 3} of wire type {kind}")
+    size = _SIZES[kind]
+    if kind in (0, 2):
+        size, position = read_varint(data, position, end)
+        size = size if kind == 2 else 0
+    if size > end - position:
+        raise WireError(f"field {tag >> 3} runs {size - (end - position)} bytes past the end")
+    return position + size
 
 
 def message(value: Value) -> memoryview:
