@@ -8,7 +8,7 @@ already settled, being the only fit, and numbering. What then still has alternat
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Mapping, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence, Tuple
 
 from .layouts import BY_NAME, CATALOGUE, Layout
 from .layouts.base import user_scope
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from .planner import Target
 
 _MANY = 32
-Leaves = Mapping[str, "TensorInfo"]
+Leaves = Mapping[str, Any]
 
 
 class Group(NamedTuple):
-    """The tensors of one layer in the file, by what stands below its scope; `layout` is what they were grouped for."""
+    """The tensors of one layer, by what stands below its scope; `layout` is what they were grouped for."""
 
     layout: Layout
     scope: str
@@ -47,13 +47,13 @@ class Candidate(NamedTuple):
         return {row.source for row in self.rows if row.source}
 
 
-def group_sources(labels: Mapping[str, TensorInfo], layouts: Sequence[Layout] = CATALOGUE) -> list[Group]:
+def group_sources(labels: Mapping[str, Any], layouts: Sequence[Layout] = CATALOGUE) -> list[Group]:
     """The groups that each layout finds among tensors, given by the names to go by."""
     groups = []
     for layout in layouts:
         pattern = re.compile(rf"(?:(?P<scope>.*?)/)?(?P<leaf>{layout.leaf_pattern()})")
         ends = re.compile(rf"(?:.*/)?(?:{layout.scope})") if layout.scope and not layout.anywhere else None
-        found: dict[str, dict[str, TensorInfo]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for label, info in labels.items():
             match = pattern.fullmatch(label)
             if match is None:
@@ -63,6 +63,25 @@ def group_sources(labels: Mapping[str, TensorInfo], layouts: Sequence[Layout] = 
                 found.setdefault(scope, {})[match.group("leaf")] = info
         groups += [Group(layout, scope, leaves) for scope, leaves in found.items()]
     return groups
+
+
+def converted(groups: Sequence[Group]) -> dict[str, Group]:
+    """The tensors that are stored otherwise than in Keras, by name, with the layer they belong to.
+
+    Only where the scope says what kind of layer it is, and no layout accounts for more of what is in that scope:
+    Keras's own `lstm_cell` has a `recurrent_kernel`.
+    """
+    most: dict[str, int] = {}
+    for group in groups:
+        most[group.scope] = max(most.get(group.scope, 0), len(group.leaves))
+    found: dict[str, Group] = {}
+    for group in groups:
+        if group.layout.scope and len(group.leaves) == most[group.scope]:
+            for leaf in group.leaves:
+                parts = [part for part in group.layout.parts if part.source and re.fullmatch(part.source, leaf)]
+                if parts and all(part.transform != "identity" for part in parts):
+                    found.setdefault(f"{group.scope}/{leaf}" if group.scope else leaf, group)
+    return found
 
 
 def group_targets(targets: Mapping[str, Target]) -> dict[str, dict[str, Target]]:

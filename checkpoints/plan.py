@@ -16,14 +16,16 @@ class Rule(NamedTuple):
     """Tensors whose whole name matches `pattern` go to `target`.
 
     `pattern` is a regular expression that must match the full source name; `target` is a template for
-    `re.Match.expand` (`\\1`, `\\g<name>`). `transform` names an entry of `checkpoints.transforms.REGISTRY`; `dtype`, if
-    given, is the element type to cast to, and must be the target's. The first rule that matches a tensor takes it;
-    a transform that takes only a part leaves the rest to later rules.
+    `re.Match.expand` (`\\1`, `\\g<name>`). `transform` names an entry of `checkpoints.transforms.REGISTRY`. Without one
+    the tensor is copied as it is, which is refused for a tensor that its layer stores otherwise than Keras, such as the
+    bias of a TF 1 LSTM cell; "identity" copies that too. `dtype`, if given, is the element type to cast to, and must be
+    the target's. The first rule that matches a tensor takes it; a transform that takes only a part leaves the rest to
+    later rules.
     """
 
     pattern: str
     target: str
-    transform: str = "identity"
+    transform: str | None = None
     dtype: str | None = None
 
 

@@ -12,6 +12,7 @@ from .frozen import variable_name
 from .inference import (
     SINGLE,
     Group,
+    converted,
     find_candidates,
     fit,
     group_sources,
@@ -69,15 +70,15 @@ def make_plan(
     checkpoint: Checkpoint,
     targets: Mapping[str, Any],
     rules: Sequence[AnyRule] = (),
-    infer: bool = False,
+    infer: bool = True,
     averages: str | None = None,
 ) -> Plan:
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
     Rules come first, in their order. What none of them mentions goes where its name and shape are those of a variable,
-    and with `infer` also where structure leaves one place for its layer. Files of Keras 3, which name a variable by the
-    place of its layer (`layers/dense_1/vars/0`), are mapped as Keras does if `targets` come from `model_variables` of
-    one model and account for the whole file. Slots of variables in the file, counters and
+    and unless `infer` is False also where structure leaves one place for its layer. Files of Keras 3, which name a
+    variable by the place of its layer (`layers/dense_1/vars/0`), are mapped as Keras does if `targets` come from
+    `model_variables` of one model and account for the whole file. Slots of variables in the file, counters and
     bookkeeping are left in it. Where a file holds moving averages, `averages` says what to take: the "raw" variables or
     their "shadow".
 
@@ -111,6 +112,9 @@ class _Planner:
         self._claimed: dict[Layer, set[str]] = {}
         self._layer_groups: dict[Layer, list[Group]] = {}
         self._unknown: set[Layer] = set()
+        # Tensors of each side that their layouts convert, found when a rule copies one.
+        self._converted: dict[str, Group] | None = None
+        self._converted_targets: dict[str, Group] = {}
         # What names and structure say, with the names of both sides, as opposed to rules.
         self._found: list[tuple[Parts, Parts, Row]] = []
 
@@ -234,14 +238,27 @@ class _Planner:
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""
         target = self._targets.get(name)
-        row = Row(info.name, name, "load", rule.transform, rule.dtype, f"rule {rule.pattern}", info.shape, info.dtype)
+        transform, why = rule.transform or "identity", f"rule {rule.pattern}"
+        row = Row(info.name, name, "load", transform, rule.dtype, why, info.shape, info.dtype)
         if target is None:
             self._problems.no_target(row)
             return row._replace(action="missing"), False
         row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
         self._problems.check_dtype(row)
         pieces = self._problems.pieces(row)
+        if pieces and rule.transform is None:
+            self._check_copy(row)
         return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
+
+    def _check_copy(self, row: Row) -> None:
+        """A tensor that its layout converts is copied as it is only where the model has the layer in that layout."""
+        if self._converted is None:
+            sides = (self._labels(self._tensors), self._targets)
+            self._converted, self._converted_targets = (converted(group_sources(side)) for side in sides)
+        label = self._label(self._tensors[row.source])
+        group, other = self._converted.get(label), self._converted_targets.get(row.target or "")
+        if group is not None and (other is None or other.layout.name != group.layout.name):
+            self._problems.converted(row, group)
 
     def _by_layer_rules(self) -> None:
         """Rules for whole layers, over the tensors that they claimed."""

@@ -46,6 +46,15 @@ class Problems:
         near = nearest(row.target or "", {key: value.shape for key, value in self._targets.items()}, row.source_shape)
         self.add(f"{row.source} goes to {row.target} by {row.reason}, which the model does not have{_list_near(near)}")
 
+    def converted(self, row: Row, group: Group) -> None:
+        """A rule that copies a tensor which the layer of the file stores otherwise than a Keras layer."""
+        path = (row.target or "").rpartition("/")[0]
+        self.add(
+            f"{row.source} would be copied to {row.target} as it is by {row.reason}, but it belongs to a layer in the "
+            f'layout "{group.layout.name}", and Keras has another: give the rule for the layer instead, or say '
+            f'transform="identity" to copy it all the same\n{show(Layer(re.escape(group.scope), path))}'
+        )
+
     def unused(self, rule: Rule | Layer, kind: str, names: Iterable[str]) -> None:
         """A rule that is about nothing in the file."""
         near = nearest(rule.pattern, dict.fromkeys(names, ()), (-1,))
@@ -55,7 +64,7 @@ class Problems:
         """A type that differs, and no cast asked for."""
         if row.action == "fill" or (row.dtype or row.source_dtype) == row.target_dtype:
             return
-        settle = Rule(re.escape(row.source), row.target or "", row.transform, row.target_dtype)
+        settle = Rule(re.escape(row.source), row.target or "", _shown(row.transform), row.target_dtype)
         told = f"{row.dtype} by its rule" if row.dtype else f"{row.source_dtype} in the file"
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
         jax = "jax" in sys.modules and narrow.get(row.dtype or row.source_dtype) == row.target_dtype
@@ -96,14 +105,14 @@ class Problems:
         rules: list[AnyRule] = []
         for leaf, row in zip(join.source.leaves, join.source.rows):
             name = f"{path}/{leaf}" if leaf and path else leaf or path
-            rules.append(Rule(re.escape(row.source), name, row.transform))
+            rules.append(Rule(re.escape(row.source), name, _shown(row.transform)))
             self._told_sources.add(row.source)
             self._told_targets.add(name)
         if any(row.action == "fill" for row in join.source.rows):
             # Only a layout says what a variable gets that the file lacks.
             scope = next(row.source for row in join.source.rows if row.source).rpartition("/")[0]
             return [Layer(re.escape(scope), path)]
-        return sorted(rules)
+        return sorted(rules, key=lambda rule: rule.pattern)
 
     def ambiguous(self, left: Sequence[Candidate]) -> None:
         """Alternatives that fit equally well, told once for all scopes that compete for the same layers."""
@@ -207,7 +216,7 @@ class Problems:
         for place, info in enumerate(unmapped):
             near = nearest(info.name, free, info.shape) if place < _MOST_HINTS else []
             fits = _fitting(info.name, info.shape, near or list(free)[:_MOST_HINTS], free)
-            settle = show(Rule(re.escape(info.name), fits[0], fits[1])) + "\nor " if fits else ""
+            settle = show(Rule(re.escape(info.name), fits[0], _shown(fits[1]))) + "\nor " if fits else ""
             settle += show(Ignore(re.escape(info.name), "why it stays"))
             role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
             head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
@@ -219,7 +228,7 @@ class Problems:
             target = self._targets[name]
             near = nearest(name, free, target.shape) if place < _MOST_HINTS else []
             fits = _fitting(name, target.shape, near or list(free)[:_MOST_HINTS], free)
-            settle = "\n" + show(Rule(re.escape(fits[0]), name, fits[1])) if fits else ""
+            settle = "\n" + show(Rule(re.escape(fits[0]), name, _shown(fits[1]))) if fits else ""
             head = f"{name} {list(target.shape)} {target.dtype} of the model gets no value"
             self.add(f"{head}{_list_near(near)}{settle}")
 
@@ -290,9 +299,14 @@ def show(rule: AnyRule) -> str:
     text = "{}({}, {}".format(type(rule).__name__, _raw(rule.pattern), _raw(rule.target.replace("\\", "\\\\")))
     for key in ("transform", "dtype", "layout"):
         value = getattr(rule, key, None)
-        if value not in (None, "", "identity"):
+        if value not in (None, ""):
             text += f", {key}={_raw(value)}"
     return text + ")"
+
+
+def _shown(transform: str) -> str | None:
+    """The transform to give to a rule: none where the tensor is copied, which is what a rule does by itself."""
+    return None if transform == "identity" else transform
 
 
 def _raw(text: str) -> str:

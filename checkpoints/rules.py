@@ -84,4 +84,4 @@ def _from_table(path: str, place: int, table: dict[str, Any]) -> AnyRule:
         return Ignore(table["pattern"], table["ignore"])
     if kind is Layer:
         return Layer(table["pattern"], table["layer"], table.get("layout", ""))
-    return Rule(table["pattern"], table["target"], table.get("transform", "identity"), table.get("dtype"))
+    return Rule(table["pattern"], table["target"], table.get("transform"), table.get("dtype"))

@@ -162,4 +162,4 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{options.plan}: {getattr(error, 'strerror', None) or error}") from None
     rules = load_rules(options.rules) if options.rules else []
-    return make_plan(checkpoint, targets, rules, infer=True, averages=options.averages)
+    return make_plan(checkpoint, targets, rules, averages=options.averages)

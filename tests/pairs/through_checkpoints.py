@@ -19,7 +19,7 @@ def load_through_checkpoints(pair, with_optimizer):
     epsilon = 1e-8 if pair["kind"].startswith("saver") else 1e-7
     optimizer = tf.keras.optimizers.Adam(study.LEARNING_RATE, epsilon=epsilon)
     with checkpoints.open_checkpoint(os.path.join(pair["folder"], pair["file"])) as source:
-        plan = checkpoints.make_plan(source, variables, infer=True)
+        plan = checkpoints.make_plan(source, variables)
         checkpoints.load(plan, source, variables)
         if with_optimizer:
             checkpoints.load_optimizer(plan, source, optimizer, variables)

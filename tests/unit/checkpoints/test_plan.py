@@ -56,7 +56,7 @@ def make(tmp_path):
 
 def problems(checkpoint, targets, rules):
     with pytest.raises(MappingError) as raised:
-        make_plan(checkpoint, targets, rules)
+        make_plan(checkpoint, targets, rules, infer=False)
     for problem in raised.value.problems:
         assert problem.splitlines()[0] in str(raised.value)
     return raised.value.problems
@@ -357,6 +357,50 @@ def test_a_rule_that_matches_nothing_is_named(make, rule, told):
         make_plan(checkpoint, variables, [rule], infer=True)
     (problem,) = raised.value.problems
     assert problem.startswith(f"rule {rule.pattern!r} matches no {told}")
+
+
+def lstm(path="lstm"):
+    shapes = {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,)}
+    return {f"{path}/{leaf}": Variable(shape) for leaf, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("infer", [True, False])
+@pytest.mark.parametrize("leaves", [("kernel", "bias"), ("weights", "biases")])
+def test_raw_copy_of_lstm_is_refused(make, leaves, infer):
+    kernel, bias = ("rnn/basic_lstm_cell/" + leaf for leaf in leaves)
+    checkpoint = make(**{kernel: np.zeros((8, 20), "f4"), bias: np.zeros(20, "f4")})
+    with pytest.raises(MappingError, match='say transform="identity"') as raised:
+        make_plan(checkpoint, lstm(), [Rule(bias, "lstm/bias")], infer=infer)
+    suggested = re.search(r"^Layer\(.*\)$", "\n".join(raised.value.problems), re.MULTILINE).group()
+    plan = make_plan(checkpoint, lstm(), [eval(suggested)], infer=infer)
+    assert {row.transform for row in plan.loads() if row.source == bias} == {"lstm.bias:forget_bias=1.0"}
+
+
+def test_explicit_identity_copies(make):
+    cell = "rnn/basic_lstm_cell/"
+    checkpoint = make(**{cell + "kernel": np.zeros((8, 20), "f4"), cell + "bias": np.zeros(20, "f4")})
+    rules = [
+        Rule(cell + "kernel", "lstm/kernel", transform="lstm.kernel"),
+        Rule(cell + "kernel", "lstm/recurrent_kernel", transform="lstm.recurrent_kernel"),
+        Rule(cell + "bias", "lstm/bias", transform="identity"),
+    ]
+    assert len(make_plan(checkpoint, lstm(), rules).loads()) == 3
+
+
+def test_raw_copy_to_the_same_layout(make):
+    """A file of TF 1 under other names, and a layer of Keras that is called as TF 1's cell is."""
+    cell = "rnn/basic_lstm_cell/"
+    checkpoint = make(**{cell + "kernel": np.zeros((8, 20), "f4"), cell + "bias": np.zeros(20, "f4")})
+    other = {"net/lstm_cell/kernel": Variable((8, 20)), "net/lstm_cell/bias": Variable((20,))}
+    assert len(make_plan(checkpoint, other, [Rule(cell + "(.*)", r"net/lstm_cell/\1")]).loads()) == 2
+    shapes = {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,)}
+    keras = make(**{f"lstm/lstm_cell_1/{leaf}": np.zeros(shape, "f4") for leaf, shape in shapes.items()})
+    assert len(make_plan(keras, lstm(), [Rule("lstm/lstm_cell_1/(.*)", r"lstm/\1")]).loads()) == 3
+
+
+def test_inference_is_the_default(make):
+    checkpoint = make(net__fc__kernel=np.zeros((2, 3), "f4"))
+    assert make_plan(checkpoint, {"fc/kernel": Variable((2, 3))}).rows[0].target == "fc/kernel"
 
 
 def test_rules_that_others_forestall_and_ignored_names_that_are_not_there_are_no_problem(make):
