@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .keras_models import model_variables
     from .open import open_checkpoint
     from .optimizers import load_optimizer
-    from .plan import Ignore, Layer, Plan, Row, Rule
+    from .plan import Ignore, Keep, Layer, Plan, Row, Rule
     from .planner import make_plan
     from .roles import Role, infer_roles
     from .rules import load_rules
@@ -33,6 +33,7 @@ _HOMES = {
     "Checkpoint": "checkpoint",
     "CheckpointError": "errors",
     "Ignore": "plan",
+    "Keep": "plan",
     "Layer": "plan",
     "MappingError": "errors",
     "Plan": "plan",
@@ -57,6 +58,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Ignore",
+    "Keep",
     "Layer",
     "MappingError",
     "Plan",

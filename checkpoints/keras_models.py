@@ -8,6 +8,7 @@ objects that come in are asked for what they have.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import uuid
 from typing import Any, Iterator, Mapping, Sequence
@@ -71,9 +72,9 @@ def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any]]:
     for name, inner in _inner_layers(layer):
         inner_ids.update(id(weight) for weight in inner.weights)
         yield from _walk(inner, _join(path, name), above)
-    for weight in layer.weights:
-        if id(weight) not in inner_ids:
-            yield _join(path, _base_name(weight)), weight
+    own = [weight for weight in layer.weights if id(weight) not in inner_ids]
+    for name, weight in zip(_own_names(own), own):
+        yield _join(path, name), weight
 
 
 def _join(path: str, name: str) -> str:
@@ -87,7 +88,9 @@ def _inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
         flatten = getattr(layer, "_flatten_layers", None)
         # Keras 2 from TF 2.5 on has the first, Keras 3 and older Keras 2 the second.
         listed = flatten(recursive=False, include_self=False) if flatten else getattr(layer, "_layers", None) or []
-    cell = getattr(layer, "cell", None)
+    # Others may have a layer of their own in an attribute of that name.
+    recurrent = any(parent.__name__ == "RNN" for parent in type(layer).__mro__)
+    cell = getattr(layer, "cell", None) if recurrent else None
     pending = list(listed)
     seen: set[int] = set()
     while pending:
@@ -99,6 +102,17 @@ def _inner_layers(layer: Any) -> Iterator[tuple[str, Any]]:
         elif inner is not layer:
             # Keras 2 wraps lists and dictionaries of layers into containers of its own.
             pending = list(getattr(inner, "layers", None) or getattr(inner, "_layers", None) or []) + pending
+
+
+def _own_names(weights: Sequence[Any]) -> list[str]:
+    """The last components of the weights' names.
+
+    TF 1.15 and 2.0 number those of the second and later cells of a stack (`recurrent_kernel_1`), later releases do not.
+    """
+    names = [_base_name(weight) for weight in weights]
+    plain = [re.sub(r"_\d+$", "", name) for name in names]
+    numbers = {name[len(stem) :] for name, stem in zip(names, plain)}
+    return plain if "recurrent_kernel" in plain and len(numbers) == 1 else names
 
 
 def _base_name(weight: Any) -> str:

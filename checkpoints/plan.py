@@ -10,6 +10,7 @@ from .errors import CheckpointError
 from .tables import align, printable
 
 _FORMAT = 1
+_ARROWS = {"ignore": "--", "keep": "=="}
 
 
 class Rule(NamedTuple):
@@ -36,6 +37,16 @@ class Ignore(NamedTuple):
     reason: str
 
 
+class Keep(NamedTuple):
+    """Variables of the model whose whole name matches `pattern` keep the value that they have, for the stated reason.
+
+    For a new head, a normalization that was adapted to new data, a constant: what the file is not asked for.
+    """
+
+    pattern: str
+    reason: str = "keeps its value"
+
+
 class Layer(NamedTuple):
     """Whole layers: scopes that match `pattern` go to the model's layer `target` (a template, as in `Rule`).
 
@@ -48,15 +59,15 @@ class Layer(NamedTuple):
     layout: str = ""
 
 
-AnyRule = Union[Rule, Ignore, Layer]
+AnyRule = Union[Rule, Ignore, Keep, Layer]
 
 
 class Row(NamedTuple):
     """What happens to one tensor (or one part of it), and why.
 
-    `action` is "load", "ignore", or "fill" for a target that gets a constant and has no source; `dtype` is the type to
-    cast to, None if it stays. Shapes and types of both sides are kept so that a plan can be checked against what it is
-    run on, and inverted without either.
+    `action` is "load", "ignore", "fill" for a target that gets a constant and has no source, or "keep" for one that
+    keeps its value and has none either; `dtype` is the type to cast to, None if it stays. Shapes and types of both
+    sides are kept so that a plan can be checked against what it is run on, and inverted without either.
     """
 
     source: str
@@ -86,7 +97,11 @@ class Plan(NamedTuple):
 
     def assigned(self) -> tuple[Row, ...]:
         """The rows that give a target something: what is loaded and what is filled."""
-        return tuple(row for row in self.rows if row.action != "ignore")
+        return tuple(row for row in self.rows if row.action in ("load", "fill"))
+
+    def kept(self) -> frozenset[str]:
+        """The targets that keep the value they have."""
+        return frozenset(row.target for row in self.rows if row.action == "keep" and row.target is not None)
 
     def inverse(self) -> Plan:
         """The plan that leads back. What was ignored has no way back and is left out."""
@@ -104,14 +119,18 @@ class Plan(NamedTuple):
         for row in self.rows:
             if row.action == "ignore" and row.reason == "constant":
                 continue
-            kept = row.dtype in (None, row.source_dtype)
-            dtype = row.source_dtype if kept else f"{row.source_dtype} as {row.dtype}"
-            shape = "x".join(str(extent) for extent in row.source_shape) or "scalar"
+            cast = row.dtype not in (None, row.source_dtype)
+            dtype = row.source_dtype if not cast else f"{row.source_dtype} as {row.dtype}"
+            if row.action == "keep":
+                dtype = row.target_dtype
+            extents = row.target_shape if row.action == "keep" else row.source_shape
+            shape = "x".join(str(extent) for extent in extents) or "scalar"
             why = row.reason if row.transform == "identity" else f"{row.reason} [{row.transform}]"
-            arrow = "--" if row.action == "ignore" else "->"
-            lines.append((row.source or "(none)", shape, dtype, arrow, row.target or "", why))
-        loaded = len(self.loads())
-        count = f"{loaded} loaded, {len(self.rows) - loaded} left"
+            lines.append((row.source or "(none)", shape, dtype, _ARROWS.get(row.action, "->"), row.target or "", why))
+        loaded, kept = len(self.loads()), len(self.kept())
+        count = f"{loaded} loaded, {len(self.rows) - loaded - kept} left"
+        if kept:
+            count += f", {kept} of the model kept"
         if constants:
             count += f", {len(constants)} of them constants of the graph"
         table = align(lines)
@@ -178,8 +197,8 @@ def _parse_row(data: Any, place: int) -> Row:
         values[key] = tuple(shape)
     _check_texts(values, where)
     row = Row(**values)
-    if row.action not in ("load", "fill", "ignore") or (row.action != "ignore") != (row.target is not None):
-        raise CheckpointError(f'{where}: action must be "load" or "fill" with a target, or "ignore" without')
+    if row.action not in ("load", "fill", "keep", "ignore") or (row.action != "ignore") != (row.target is not None):
+        raise CheckpointError(f'{where}: action must be "load", "fill" or "keep" with a target, or "ignore" without')
     return row
 
 

@@ -25,7 +25,7 @@ from .layouts import CATALOGUE
 from .layouts.embedding import with_note
 from .layouts.keras_cudnn import cudnn_layers
 from .objects import VALUE, object_names
-from .plan import AnyRule, Ignore, Layer, Plan, Row, Rule, group_by_target
+from .plan import AnyRule, Ignore, Keep, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
 from .roles import Role
 from .series import Parts, find_shifts, join_layers, likest, trim
@@ -75,7 +75,8 @@ def make_plan(
 ) -> Plan:
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
-    Rules come first, in their order. What none of them mentions goes where its name and shape are those of a variable,
+    Rules come first, in their order; variables that a `Keep` matches are left out before. What no rule mentions goes
+    where its name and shape are those of a variable,
     and unless `infer` is False also where structure leaves one place for its layer. Files of Keras 3, which name a
     variable by the place of its layer (`layers/dense_1/vars/0`), are mapped as Keras does if `targets` come from
     `model_variables` of one model and account for the whole file. Slots of variables in the file, counters and
@@ -97,13 +98,15 @@ class _Planner:
     ) -> None:
         self._path = checkpoint.path
         self._tensors = checkpoint.tensors
-        self._targets = targets
-        self._rules = [(rule, _compile(rule)) for rule in rules]
+        self._rules = [(rule, _compile(rule)) for rule in rules if not isinstance(rule, Keep)]
+        self._kept, unused = _keep(rules, targets)
+        self._targets = {name: target for name, target in targets.items() if name not in self._kept}
         self._names = object_names(checkpoint)
         self._roles = self._wanted_roles(checkpoint.roles())
         self._averages = averages
         self._cudnn = cudnn_layers({self._label(info): info for info in self._tensors.values()})
-        self._problems = Problems(checkpoint.path, targets, self._roles)
+        self._problems = Problems(checkpoint.path, self._targets, self._roles)
+        self._problems.keeps_nothing(unused, targets)
         self._rows: list[Row] = []
         # All there is, and what has no place yet, by name; shadows that are taken stand under that of their variable.
         self._sources = dict(checkpoint.tensors)
@@ -140,6 +143,7 @@ class _Planner:
             self._check_order()
         self._problems.stored_for_cudnn(self._cudnn.values(), self._rows)
         self._problems.check(self._rows, list(self._open.values()))
+        self._rows += self._kept.values()
         if self._problems.found:
             raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
         rows = [with_note(row, self._tensors) for row in self._rows]
@@ -181,7 +185,7 @@ class _Planner:
         """Whether a rule means the shadow itself: it does not say the same of the variable."""
         said, pattern = rule
         match, other = pattern.fullmatch(shadow), pattern.fullmatch(variable)
-        if match is None or isinstance(said, Layer):
+        if match is None or not isinstance(said, (Rule, Ignore)):
             return False
         if isinstance(said, Ignore):
             return other is None
@@ -191,12 +195,10 @@ class _Planner:
     def _by_rules(self, key: str, info: TensorInfo) -> list[Row]:
         rows: list[Row] = []
         for rule, pattern in self._rules:
-            if isinstance(rule, Layer):
-                if info.name in self._claimed[rule]:
-                    return rows
-                continue
+            if isinstance(rule, Layer) and info.name in self._claimed[rule]:
+                return rows
             match = pattern.fullmatch(key)
-            if match is None:
+            if match is None or not isinstance(rule, (Rule, Ignore)):
                 continue
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
@@ -238,10 +240,11 @@ class _Planner:
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""
         target = self._targets.get(name)
+        kept = self._kept.get(name)
         transform, why = rule.transform or "identity", f"rule {rule.pattern}"
         row = Row(info.name, name, "load", transform, rule.dtype, why, info.shape, info.dtype)
         if target is None:
-            self._problems.no_target(row)
+            self._problems.no_target(row, kept)
             return row._replace(action="missing"), False
         row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
         self._problems.check_dtype(row)
@@ -394,10 +397,26 @@ class _Planner:
         return single_candidates(sources, {name: target for name, target in self._free().items() if name not in paths})
 
 
+def _keep(rules: Sequence[AnyRule], targets: Mapping[str, Target]) -> tuple[dict[str, Row], list[Keep]]:
+    """A row for each variable that keeps its value, by its name, and the rules that match none."""
+    kept: dict[str, Row] = {}
+    unused = []
+    for rule in rules:
+        if isinstance(rule, Keep):
+            pattern = _compile(rule)
+            names = [name for name in targets if pattern.fullmatch(name)]
+            if not names:
+                unused.append(rule)
+            for name in names:
+                shape, dtype = targets[name]
+                kept.setdefault(name, Row("", name, "keep", reason=rule.reason, target_shape=shape, target_dtype=dtype))
+    return kept, unused
+
+
 def _compile(rule: AnyRule) -> Pattern[str]:
     try:
         pattern = re.compile(rule.pattern)
-        if not isinstance(rule, Ignore):
+        if isinstance(rule, (Rule, Layer)):
             # Finds a reference to a group that the pattern lacks before any tensor is looked at.
             re.sub(pattern, rule.target, "")
             for reference in re.findall(r"\\(\d+)", rule.target):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 from .checkpoint import element_count
 from .inference import Candidate, Group, refusal, same_kind
 from .nearest import in_common, natural, nearest
-from .plan import AnyRule, Ignore, Layer, Row, Rule, group_by_target
+from .plan import AnyRule, Ignore, Keep, Layer, Row, Rule, group_by_target
 from .slices import check_tiling
 from .transforms import Box, Piece, pieces_of
 from .wire import WireError
@@ -41,10 +41,21 @@ class Problems:
         """One problem in so many words."""
         self.found.append(problem)
 
-    def no_target(self, row: Row) -> None:
-        """A rule leads to a variable that the model does not have."""
-        near = nearest(row.target or "", {key: value.shape for key, value in self._targets.items()}, row.source_shape)
-        self.add(f"{row.source} goes to {row.target} by {row.reason}, which the model does not have{_list_near(near)}")
+    def no_target(self, row: Row, kept: Row | None) -> None:
+        """A rule leads to a variable that the model does not have, or that keeps its value by another rule."""
+        if kept is not None:
+            self.add(f"{row.source} goes to {row.target} by {row.reason}, which is to keep its value: {kept.reason}")
+            return
+        shapes = {key: value.shape for key, value in self._targets.items()}
+        near = _list_near(nearest(row.target or "", shapes, row.source_shape), shapes)
+        self.add(f"{row.source} goes to {row.target} by {row.reason}, which the model does not have{near}")
+
+    def keeps_nothing(self, rules: Iterable[Keep], targets: Mapping[str, Target]) -> None:
+        """Rules by which variables keep their value, and the model has none of that name."""
+        shapes = {name: target.shape for name, target in targets.items()}
+        for rule in rules:
+            near = _list_near(nearest(rule.pattern, shapes, (-1,)), shapes)
+            self.add(f"rule {rule.pattern!r} matches no variable of the model{near}; fix or remove it")
 
     def converted(self, row: Row, group: Group) -> None:
         """A rule that copies a tensor which the layer of the file stores otherwise than a Keras layer."""
@@ -220,7 +231,7 @@ class Problems:
             settle += show(Ignore(re.escape(info.name), "why it stays"))
             role = "" if self._roles[info.name].kind == "variable" else f" ({self._roles[info.name]})"
             head = f"{info.name} {list(info.shape)} {info.dtype}{role} has no place in the model"
-            self.add(f"{head}{_list_near(near)}\n{settle}")
+            self.add(f"{head}{_list_near(near, free)}\n{settle}")
 
     def _report_missing(self, missing: Sequence[str], unmapped: Sequence[TensorInfo]) -> None:
         free = {info.name: info.shape for info in unmapped}
@@ -230,7 +241,7 @@ class Problems:
             fits = _fitting(name, target.shape, near or list(free)[:_MOST_HINTS], free)
             settle = "\n" + show(Rule(re.escape(fits[0]), name, _shown(fits[1]))) if fits else ""
             head = f"{name} {list(target.shape)} {target.dtype} of the model gets no value"
-            self.add(f"{head}{_list_near(near)}{settle}")
+            self.add(f"{head}{_list_near(near, free)}{settle}")
 
 
 def _fitting(
@@ -288,14 +299,15 @@ def _in_short(names: Sequence[tuple[str, ...]]) -> str:
     return ", ".join(listed if len(listed) < 5 else [*listed[:2], "...", listed[-1]])
 
 
-def _list_near(names: Sequence[str]) -> str:
-    return "; nearest: {}".format(", ".join(names)) if names else ""
+def _list_near(names: Sequence[str], shapes: Mapping[str, tuple[int, ...]] | None = None) -> str:
+    listed = [f"{name} {list(shapes[name])}" if shapes else name for name in names]
+    return "; nearest: {}".format(", ".join(listed)) if listed else ""
 
 
 def show(rule: AnyRule) -> str:
     """`rule` as Python source, defaults left out, ready to paste."""
-    if isinstance(rule, Ignore):
-        return f"Ignore({_raw(rule.pattern)}, {_raw(rule.reason)})"
+    if isinstance(rule, (Ignore, Keep)):
+        return f"{type(rule).__name__}({_raw(rule.pattern)}, {_raw(rule.reason)})"
     text = "{}({}, {}".format(type(rule).__name__, _raw(rule.pattern), _raw(rule.target.replace("\\", "\\\\")))
     for key in ("transform", "dtype", "layout"):
         value = getattr(rule, key, None)

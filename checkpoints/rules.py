@@ -1,11 +1,13 @@
 """Rules in files: Python, or TOML where the interpreter or the package tomli can read it.
 
-A Python file assigns a list to RULES; `Rule`, `Layer` and `Ignore` need no import, so what an error suggests can be
-pasted as it stands. It is run, as any module would be. A TOML file has one `[[rule]]` table for each rule, in order:
+A Python file assigns a list to RULES; `Rule`, `Layer`, `Ignore` and `Keep` need no import, so what an error suggests
+can be pasted as it stands. It is run, as any module would be. A TOML file has one `[[rule]]` table for each rule, in
+order:
 
     [[rule]]
     pattern = 'gen/(.*)'
-    target = 'generator/\\1'      # and transform, dtype; or layer = '...' and layout; or ignore = 'the reason'
+    target = 'generator/\\1'      # and transform, dtype; or layer = '...' and layout; or ignore = 'the reason';
+                                 # or keep = 'the reason'
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ import os
 from typing import Any
 
 from .errors import CheckpointError
-from .plan import AnyRule, Ignore, Layer, Rule
+from .plan import AnyRule, Ignore, Keep, Layer, Rule
 
 _KEYS = {
     "target": (Rule, {"target", "transform", "dtype"}),
     "layer": (Layer, {"layer", "layout"}),
     "ignore": (Ignore, {"ignore"}),
+    "keep": (Keep, {"keep"}),
 }
+_KINDS = {kind.__name__: kind for kind in (Rule, Layer, Ignore, Keep)}
 
 
 def load_rules(path: Any) -> list[AnyRule]:
@@ -39,14 +43,14 @@ def load_rules(path: Any) -> list[AnyRule]:
 
 
 def _from_python(path: str, text: str) -> list[AnyRule]:
-    names: dict[str, Any] = {"Rule": Rule, "Layer": Layer, "Ignore": Ignore, "__file__": path, "__name__": "rules"}
+    names: dict[str, Any] = {**_KINDS, "__file__": path, "__name__": "rules"}
     try:
         exec(compile(text, path, "exec"), names)
     except Exception as error:
         raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from None
     rules = names.get("RULES")
-    if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, (Rule, Layer, Ignore)) for rule in rules):
-        raise CheckpointError(f"{path}: must assign a list of Rule, Layer and Ignore to RULES")
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, tuple(_KINDS.values())) for rule in rules):
+        raise CheckpointError(f"{path}: must assign a list of {', '.join(_KINDS)} to RULES")
     return list(rules)
 
 
@@ -75,13 +79,15 @@ def _from_table(path: str, place: int, table: dict[str, Any]) -> AnyRule:
         raise CheckpointError(f"{where}: a pattern is needed, and every value is text")
     kinds = [key for key in _KEYS if key in table]
     if len(kinds) != 1:
-        raise CheckpointError(f"{where}: one of target, layer and ignore is needed")
+        raise CheckpointError(f"{where}: one of {', '.join(_KEYS)} is needed")
     kind, allowed = _KEYS[kinds[0]]
     unknown = sorted(set(table) - allowed - {"pattern"})
     if unknown:
         raise CheckpointError("{}: unknown keys {}".format(where, ", ".join(unknown)))
     if kind is Ignore:
         return Ignore(table["pattern"], table["ignore"])
+    if kind is Keep:
+        return Keep(table["pattern"], table["keep"])
     if kind is Layer:
         return Layer(table["pattern"], table["layer"], table.get("layout", ""))
     return Rule(table["pattern"], table["target"], table.get("transform"), table.get("dtype"))

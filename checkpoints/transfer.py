@@ -48,22 +48,32 @@ def load(
 
 
 def planned(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> Source:
-    """What `load` would assign, under the targets' names, computed from `checkpoint` when it is asked for.
+    """What the model would hold after `load`, under the targets' names, computed when it is asked for.
 
-    Raises what `load` raises for a plan that does not fit.
+    Raises what `load` raises for a plan that does not fit, and CheckpointError where `variables` have no value to keep.
     """
     _check_against(plan, checkpoint, variables)
     groups = group_by_target(plan.rows)
+    targets = {row.target or "": row for row in plan.rows if row.action != "ignore"}
     infos = {
         name: TensorInfo(
             name,
-            rows[0].target_dtype,
-            rows[0].target_shape,
-            element_count(rows[0].target_shape) * dtypes.BY_NAME[rows[0].target_dtype].size,
+            row.target_dtype,
+            row.target_shape,
+            element_count(row.target_shape) * dtypes.BY_NAME[row.target_dtype].size,
         )
-        for name, rows in sorted(groups.items())
+        for name, row in sorted(targets.items())
     }
-    return Source(infos, lambda name: _assemble(groups[name], checkpoint.read, inverted=False))
+    for name in sorted(plan.kept()):
+        if isinstance(variables[name], TensorInfo):
+            raise CheckpointError(f"{name} is to keep its value, but only the model itself has one, not a file of it")
+
+    def read(name: str) -> np.ndarray[Any, Any]:
+        if name in groups:
+            return _assemble(groups[name], checkpoint.read, inverted=False)
+        return value_of(variables[name])
+
+    return Source(infos, read)
 
 
 def export(plan: Plan, variables: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
@@ -79,7 +89,8 @@ def export(plan: Plan, variables: Mapping[str, Any]) -> dict[str, np.ndarray[Any
     if not plan.inverted:
         # The way back of a plan has no rows for what it filled.
         groups = group_by_target(plan.rows)
-        problems += [f"{name}: the plan does not know it" for name in described if name not in groups]
+        known = {*groups, *plan.kept()}
+        problems += [f"{name}: the plan does not know it" for name in described if name not in known]
     for row in back.loads():
         have = described.get(row.source)
         if have is None:
@@ -101,7 +112,9 @@ def _check_against(plan: Plan, checkpoint: Checkpoint, variables: Mapping[str, A
         raise CheckpointError("this plan leads from the model to the file; load with its inverse()")
     described = describe_targets(variables)
     groups = group_by_target(plan.rows)
-    problems = [f"{name}: the plan gives it no value" for name in described if name not in groups]
+    kept = plan.kept()
+    problems = [f"{name}: the plan gives it no value" for name in described if name not in groups and name not in kept]
+    problems += [f"{name}: the model has no such variable" for name in sorted(kept - set(described))]
     problems += _not_whole(plan.assigned())
     for name, rows in groups.items():
         have = described.get(name)

@@ -28,6 +28,13 @@ def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
         "(.h5, .keras, a checkpoint) whose variables stand for the model's",
     )
     parser.add_argument("--rules", metavar="FILE", help="rules that come first (.py or .toml)")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="variables of the model that keep their value, such as 'head/.*'; may be repeated",
+    )
     parser.add_argument("--averages", choices=("raw", "shadow"), help="where there are moving averages, which to take")
     parser.add_argument("--plan", metavar="FILE", help="a plan saved before, to run instead of making one")
 
@@ -138,7 +145,7 @@ def targets_of(spec: str) -> dict[str, Any]:
 
 def _check_alone(options: argparse.Namespace) -> None:
     """A saved plan says all there is to say, so that what would go into another one cannot be meant."""
-    for name in ("rules", "averages"):
+    for name in ("rules", "keep", "averages"):
         if getattr(options, name):
             raise ArgumentError(
                 f"--plan {options.plan}: is run as it stands, so --{name} has no say: leave one of them out"
@@ -150,7 +157,7 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
 
     Raises CheckpointError for files that do not read as plan or rules, MappingError for what does not map.
     """
-    from ..plan import Plan
+    from ..plan import Keep, Plan
     from ..planner import make_plan
     from ..rules import load_rules
 
@@ -161,5 +168,5 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
                 return Plan.from_json(stream.read())
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{options.plan}: {getattr(error, 'strerror', None) or error}") from None
-    rules = load_rules(options.rules) if options.rules else []
+    rules = [*map(Keep, options.keep), *(load_rules(options.rules) if options.rules else [])]
     return make_plan(checkpoint, targets, rules, averages=options.averages)

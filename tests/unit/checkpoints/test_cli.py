@@ -103,6 +103,9 @@ def build():
 def pair():
     return {"g": Model()}
 
+def headed():
+    return {"g": Model(), "h": Model()}
+
 def broken():
     raise RuntimeError("no such network\\nof that name")
 
@@ -169,6 +172,29 @@ def test_rules_files(suffix, module, tmp_path, capsys):
         )
     assert main(["plan", data("adam"), "--model", module + ":pair", "--rules", str(rules)]) == 0
     assert "not needed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["--keep", ".py", ".toml"])
+def test_keep_on_the_command_line(how, module, tmp_path, capsys):
+    pattern = "h/dense/(kernel|bias)"
+    arguments = ["--keep", pattern]
+    if how != "--keep":
+        if how == ".toml" and sys.version_info < (3, 11):
+            pytest.importorskip("tomli")
+        rules = {".py": f"RULES = [Keep({pattern!r})]", ".toml": f"[[rule]]\npattern = '{pattern}'\nkeep = 'new'\n"}
+        (tmp_path / ("rules" + how)).write_text(rules[how])
+        arguments = ["--rules", "rules" + how]
+    model = ["--model", module + ":headed"]
+    assert main(["plan", data("adam"), *model, *arguments]) == 0
+    assert "2 of the model kept" in capsys.readouterr().out
+    assert main(["convert", data("adam"), *model, *arguments, "--to", "out.npz"]) == 0
+    with np.load("out.npz") as written:
+        assert np.array_equal(written["g/dense/kernel"], expected("adam")["generator/fc1/kernel"])
+        assert not written["h/dense/kernel"].any()
+    capsys.readouterr()
+    # A file that stands for the model has shapes alone to give.
+    assert main(["convert", data("adam"), "--model", "out.npz", *arguments, "--to", "again.npz"]) == 4
+    assert "only the model itself has one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

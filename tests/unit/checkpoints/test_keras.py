@@ -114,6 +114,33 @@ def test_one_model_needs_no_key_and_what_is_no_model_is_said():
         model_variables({"net": "model.h5"})
 
 
+def test_names_of_stacked_cells():
+    inputs = keras.Input((4, 3))
+    cells = [layers.LSTMCell(2, name=name) for name in ("one", "two", "three")]
+    variables = model_variables(keras.Model(inputs, layers.RNN(cells, name="rnn")(inputs)))
+    leaves = ("kernel", "recurrent_kernel", "bias")
+    assert sorted(variables) == sorted(f"rnn/{cell}/{leaf}" for cell in ("one", "two", "three") for leaf in leaves)
+
+
+class WithCell(layers.Layer):
+    """A layer of the user's own with a layer in an attribute that recurrent layers have for their one cell."""
+
+    def __init__(self):
+        super().__init__(name="mine")
+        self.cell = layers.Dense(2, name="first")
+        self.other = layers.Dense(2, name="second")
+
+    def call(self, inputs):
+        return self.other(self.cell(inputs))
+
+
+def test_layer_in_attribute_cell_keeps_its_name():
+    inputs = keras.Input((2,))
+    variables = model_variables(keras.Model(inputs, WithCell()(inputs)))
+    leaves = ("kernel", "bias")
+    assert sorted(variables) == sorted(f"mine/{name}/{leaf}" for name in ("first", "second") for leaf in leaves)
+
+
 @pytest.mark.parametrize("generation", [2, 3])
 def test_object_based_checkpoints_of_either_keras_load(generation):
     model = networks.object_model(keras)

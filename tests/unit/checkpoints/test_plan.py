@@ -11,6 +11,7 @@ import pytest
 from checkpoints import (
     CheckpointError,
     Ignore,
+    Keep,
     Layer,
     MappingError,
     Plan,
@@ -122,8 +123,8 @@ def test_all_problems_are_reported_at_once(make):
     assert "c/w is float64 in the file, but float32 in the model" in text
     assert 'Rule("c/w", "y", dtype="float32")' in text
     assert "d/w [5] does not fit z [6]" in text
-    assert "stray [9] float32 has no place in the model; nearest: lonely/stray" in text
-    assert "lonely/stray [9] float32 of the model gets no value; nearest: stray" in text
+    assert "stray [9] float32 has no place in the model; nearest: lonely/stray [9]" in text
+    assert "lonely/stray [9] float32 of the model gets no value; nearest: stray [9]" in text
     assert len(told) == 5
 
 
@@ -138,7 +139,7 @@ def test_the_rule_that_a_problem_suggests_settles_it(make):
 
 def test_a_rule_to_a_variable_that_is_not_there_names_the_nearest(adam):
     told = problems(adam, model(), [Rule(r"generator/(.*/(?:kernel|bias))", r"generater/\1")])
-    assert any("generater/fc1/kernel" in problem and "nearest: gen/fc1/kernel" in problem for problem in told)
+    assert any("generater/fc1/kernel" in problem and "nearest: gen/fc1/kernel [4, 3]" in problem for problem in told)
 
 
 def test_a_pattern_must_match_the_whole_name(make):
@@ -396,6 +397,48 @@ def test_raw_copy_to_the_same_layout(make):
     shapes = {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,)}
     keras = make(**{f"lstm/lstm_cell_1/{leaf}": np.zeros(shape, "f4") for leaf, shape in shapes.items()})
     assert len(make_plan(keras, lstm(), [Rule("lstm/lstm_cell_1/(.*)", r"lstm/\1")]).loads()) == 3
+
+
+def headed():
+    return {**model(), "head/kernel": Variable((3, 2)), "head/bias": Variable((2,))}
+
+
+def test_kept_variables_are_not_assigned(adam):
+    variables = headed()
+    plan = make_plan(adam, variables, [Keep("head/.*", "new"), *RULES])
+    assert Plan.from_json(plan.to_json()) == plan
+    load(plan, adam, variables)
+    assert [variable.assigned for variable in variables.values()] == [1, 1, 0, 0]
+    assert (
+        sorted(export(plan, variables))
+        == sorted(export(plan.inverse(), variables))
+        == sorted(name for name in expected("adam") if name.endswith(("kernel", "bias")))
+    )
+    table = plan.table()
+    assert re.search(r"\(none\) +3x2 +float32 +== +head/kernel +new\n", table)
+    assert table.endswith("2 loaded, 7 left, 2 of the model kept")
+
+
+def test_kept_variables_take_no_tensor_of_their_name(make):
+    checkpoint = make(head__kernel=np.ones((3, 2), "f4"), head__bias=np.ones(2, "f4"))
+    variables = {"head/kernel": Variable((3, 2)), "head/bias": Variable((2,))}
+    for infer in (True, False):
+        with pytest.raises(MappingError, match=r"head/bias .* has no place in the model"):
+            make_plan(checkpoint, variables, [Keep("head/.*")], infer=infer)
+    plan = make_plan(checkpoint, variables, [Keep("head/.*"), Ignore("head/.*", "another head")])
+    assert not plan.assigned()
+
+
+def test_keep_and_rule_for_one_variable(adam):
+    with pytest.raises(MappingError, match=r"gen/fc1/bias by rule .* is to keep its value: frozen"):
+        make_plan(adam, model(), [*RULES, Keep("gen/fc1/bias", "frozen")])
+
+
+def test_keep_that_matches_nothing_is_named(adam):
+    with pytest.raises(
+        MappingError, match=r"'head/k' matches no variable of the model; nearest: head/bias \[2\], head/"
+    ):
+        make_plan(adam, headed(), [*RULES, Keep("head/k"), Keep("head/.*")])
 
 
 def test_inference_is_the_default(make):
