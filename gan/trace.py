@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 
+from gan.child import run_python
 from gan.data import training_batches
 from gan.modes import MODES, begin, is_eager, make
 from gan.settings import add_options, choose_onednn, from_options, to_arguments
@@ -72,7 +71,8 @@ def _products(gan, real, z, _):
 def _in_a_process(mode, initial, settings):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "trace.npz")
-        subprocess.check_call([sys.executable, "-m", "gan.trace", mode, initial, out] + to_arguments(settings))
+        switched = "" if settings.onednn == "default" else " with oneDNN " + settings.onednn
+        run_python("gan.trace", [mode, initial, out] + to_arguments(settings), "traces " + mode + switched)
         with np.load(out) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

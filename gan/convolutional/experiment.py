@@ -11,12 +11,11 @@ import argparse
 import importlib
 import itertools
 import os
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 
+from gan.child import run_python
 from gan.convolutional.data import batches, distance, latent_points, real_images
 from gan.convolutional.settings import PIXELS, TRAINING, Settings
 
@@ -82,10 +81,10 @@ def train_all(mode, training=tuple(TRAINING), pixels=None, seeds=None, steps=Set
     pixels, seeds = pixels or DESIGN[mode][0], seeds or DESIGN[mode][1]
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "runs.npz")
-        command = [sys.executable, "-m", "gan.convolutional.experiment", mode, out, "--steps", str(steps)]
+        arguments = [mode, out, "--steps", str(steps)]
         for option, values in (("--training", training), ("--pixels", pixels), ("--seeds", seeds)):
-            command += [option] + [str(value) for value in values]
-        subprocess.check_call(command)
+            arguments += [option] + [str(value) for value in values]
+        run_python("gan.convolutional.experiment", arguments, "trains " + mode)
         with np.load(out) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+from gan.child import ChildFailed
+
 TESTS = "tests/unit/checkpoints"
 EXAMPLES = TESTS + "/test_examples.py"
 
@@ -15,6 +17,8 @@ def run_pytest(record_property, *arguments):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"] + list(arguments)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     print(done.stdout)
+    if done.returncode < 0:
+        raise ChildFailed(done.returncode, "runs the tests of checkpoints")
     counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", done.stdout)}
     for word, number in counted.items():
         record_property(word, number)

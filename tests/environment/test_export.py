@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import tensorflow as tf
 
 import checkpoints
 from gan import export, subject
+from gan.child import run_python
 
 WRITERS = {"frozen-graph": export.write_frozen_graphs, "saved-model": export.write_saved_models}
 
@@ -43,7 +42,7 @@ def exported(trained, tmp_path_factory):
         golden.update({"outputs_" + name: value for name, value in outputs.items()})
         np.savez(os.path.join(folders[kind], "golden.npz"), **golden)
     out = str(tmp_path_factory.mktemp("reload") / "out.json")
-    subprocess.check_call([sys.executable, "-m", "tests.environment.reload", out] + list(folders.values()))
+    run_python("tests.environment.reload", [out] + list(folders.values()), "loads the exported networks again")
     with open(out) as file:
         found = json.load(file)
     return {kind: (folder, ulps[kind], found[folder]) for kind, folder in folders.items()}
