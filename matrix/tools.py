@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
@@ -113,18 +114,33 @@ def at_once() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), int(memory / _GIB_EACH)))
 
 
+#: The flags of a processor that numerical libraries choose their code by, and `hypervisor`: a virtual machine.
+_FLAGS = re.compile(r"ssse3|sse4|avx|fma|f16c|amx|hypervisor|asimd|sve")
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
+    """The processor as the kernel describes it: name, vendor, family and model, and the flags that code depends on."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()  # one core stands for all
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = said.get("flags", said.get("Features", "")).split()
+    return {
+        "processor": said.get("model name", platform.machine()),
+        "vendor": said.get("vendor_id", ""),
+        "family/model": "/".join(filter(None, (said.get("cpu family"), said.get("model")))),
+        "flags": " ".join(sorted(filter(_FLAGS.match, flags))),
+    }
+
+
 @cache
 def host() -> dict[str, str]:
     """What this machine is, for the records: no name of it, only what a result may depend on."""
-    processor = platform.machine()
-    with contextlib.suppress(OSError, IndexError):
-        lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        processor = lines[0].partition(":")[2].strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
-        "processor": processor,
+        **processor(),
         "cpus": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory:.1f} GiB",
     }
