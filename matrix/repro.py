@@ -5,7 +5,6 @@ Its record goes to reports/repro/results.jsonl: what the run itself recorded sta
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import threading
@@ -25,7 +24,7 @@ from matrix.errors import ArtifactMismatch, EngineUnavailable, WrongUsage
 from matrix.events import EventReader
 from matrix.plan import Cell, load_checks, planned_cells
 from matrix.project import Project
-from matrix.results import Outcome, Record
+from matrix.results import Outcome, Record, normalize_reason
 from matrix.run import (
     Progress,
     Run,
@@ -264,10 +263,5 @@ def _compared(before: Record, now: Record) -> str:
         return f"{now.outcome.value}: {now.reason}"
     if before.outcome is Outcome.PASSED:
         return f"fails here, and passed then: {now.reason}"
-    same = (before.outcome, essence(before.reason)) == (now.outcome, essence(now.reason))
+    same = (before.outcome, normalize_reason(before.reason)) == (now.outcome, normalize_reason(now.reason))
     return f"fails again, in the same way: {now.reason}" if same else f"fails otherwise: {now.reason} (then: {then})"
-
-
-def essence(reason: str) -> str:
-    """`reason` without what differs from run to run: the name of the run, addresses in memory."""
-    return re.sub(r"carryover-\w+-[\w-]+-\d{8}T\d{6}-\d+|\b0x[0-9a-f]+\b", "…", reason)

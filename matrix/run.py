@@ -405,7 +405,7 @@ def _pending(run: Run) -> list[str]:
 def account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
     """Give every cell that was to be collected or run its record. Raises NothingSelected when that is none."""
     scope = [cell.id for cell in run.cells if _is_below(cell.id, run.paths)]
-    why = "; ".join(run.problems) or f"pytest did not find it; log: {run.shown_log}"
+    why = "; ".join(run.problems) or "pytest did not find it"
     for cell in missing(scope, run.records):
         if cell not in run.collected:
             run.record(cell, Outcome.FAILED, f"was not collected: {why}")
@@ -418,9 +418,7 @@ def account_for_the_rest(run: Run, arguments: Sequence[str]) -> None:
         for cell in missing([cell for cell in scope if cell not in (run.selected or ())], run.records):
             run.record(cell, Outcome.FAILED, _LEFT_OUT)
     for cell in _pending(run):
-        run.record(
-            cell, Outcome.FAILED, f"was selected, and has no result: the run ended before it; log: {run.shown_log}"
-        )
+        run.record(cell, Outcome.FAILED, "was selected, and has no result: the run ended before it")
 
 
 def _is_below(cell: str, paths: Sequence[str]) -> bool:

@@ -14,7 +14,9 @@ import json
 import math
 import os
 import re
+import socket
 import sys
+import tempfile
 import threading
 import time
 
@@ -199,7 +201,21 @@ def last_line(report):
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
     line = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     line = re.sub(r"^Failed: ", "", line)
-    return re.sub(r"^([a-z_]\w*\.)+(?=[A-Z]\w*(:|$))", "", line)[:REASON]
+    return stable(re.sub(r"^([a-z_]\w*\.)+(?=[A-Z]\w*(:|$))", "", line))[:REASON]
+
+
+def stable(text):
+    """`text` without what is another in every run: folders of the run, temporary names, addresses, the host's name.
+
+    So that the same failure reads the same, here and when it is reproduced elsewhere.
+    """
+    folders = {tempfile.gettempdir(), os.path.dirname(os.environ.get("CARRYOVER_OUT", "")), sys.prefix, os.getcwd()}
+    for folder in sorted(folders - {"", "/"}, key=len, reverse=True):
+        text = text.replace(folder + "/", "…/")
+    text = re.sub(r"…/(tmp[a-z0-9_]{8}|pytest-of-[^/]+/pytest-\d+)\b", "…", text)
+    text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", text)
+    text = re.sub(r"\b(__(?:inference|forward|backward)_\w+?)_\d+\b", r"\1_…", text)  # numbered as they are traced
+    return re.sub(r"(?<![\w.-]){}(?![\w-])".format(re.escape(socket.gethostname())), "…", text)
 
 
 def versions():

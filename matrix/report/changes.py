@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
 from matrix.report.states import RANK, State
+from matrix.results import normalize_reason
 
 NEW_FAILURE, OTHERWISE, GONE, MENDED, OTHER = "new failure", "fails otherwise", "gone", "mended", "other outcome"
 NEW = "new cell"
 _ORDER = (NEW_FAILURE, OTHERWISE, MENDED, OTHER, GONE, NEW)
-# What is another one in every run: an object's address in memory, and the container's name, which TensorFlow tells.
-_PASSING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{12}\b")
 
 
 class Shown(Protocol):
@@ -38,10 +36,6 @@ class Change(msgspec.Struct, frozen=True):
     reason: str
 
 
-def _fixed(reason: str) -> str:
-    return _PASSING.sub("", reason)
-
-
 def _what(before: Shown | None, after: Shown | None) -> str | None:
     if before is None or after is None:
         bad = after is not None and after.state.bad
@@ -49,7 +43,7 @@ def _what(before: Shown | None, after: Shown | None) -> str | None:
     if after.state.bad:
         if not before.state.bad:
             return NEW_FAILURE
-        same = before.state.id == after.state.id and _fixed(before.reason) == _fixed(after.reason)
+        same = before.state.id == after.state.id and normalize_reason(before.reason) == normalize_reason(after.reason)
         return None if same else OTHERWISE
     if before.state.bad:
         return MENDED

@@ -6,7 +6,6 @@ import pytest
 
 from gan.child import ChildFailed, run_python
 
-
 DYING = """
 import os, resource, signal
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
