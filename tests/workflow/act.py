@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support import other_machine
+
 WORKFLOW = Path(".github/workflows/matrix.yml")
 STAND_INS = Path(__file__).parent / "actions"
 
@@ -39,39 +40,28 @@ class Act:
     @classmethod
     def prepare(cls, folder: Path, registry: str = "none") -> Act:
         """Copy what is not ignored of this checkout, changes included, and commit it. `registry` keeps its images."""
-        made = cls(folder / "checkout", folder / "store", registry)
-        made.root.mkdir()
+        made = cls(other_machine.clone(folder / "checkout"), folder / "store", registry)
         made.store.mkdir()
-        words = ["git", "-C", str(CHECKOUT), "ls-files", "-co", "--exclude-standard", "-z"]
-        for name in subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0"):
-            if (CHECKOUT / name).is_file():
-                (made.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(CHECKOUT / name, made.root / name)
-        made.git("init", "-q", "-b", "main")
-        made.git("remote", "add", "origin", "https://github.com/example/example.git")
-        made.commit("before")
         return made
-
-    def git(self, *words: str) -> None:
-        """Run git in the copy."""
-        name = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-        subprocess.run(["git", "-C", str(self.root), *name, *words], check=True, stdout=subprocess.DEVNULL)
 
     def commit(self, message: str) -> None:
         """Commit all that is there."""
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        other_machine.commit(self.root, message)
 
     def run(self, log: Path, *words: str, watch: Callable[[], None] = lambda: None) -> tuple[int, str]:
         """Run the workflow for the event and options in `words`; returns the exit status and all that was said."""
-        command = ["act", *words, "-W", str(WORKFLOW), "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--json"]
+        act = shutil.which("act")
+        assert act, "act is installed by `nox -s workflow`"
+        command = [act, *words, "-W", str(WORKFLOW), "-P", "ubuntu-24.04=-self-hosted", "--no-cache-server", "--json"]
         command += ["--var", f"CARRYOVER_REGISTRY={self.registry}", "--env", f"CARRYOVER_WORKFLOW_STORE={self.store}"]
         command += ["--action-cache-path", str(self.jobs_folder), "--defaultbranch", "main"]
         for action in self.stood_in_for():
             stand_in = STAND_INS / action.partition("@")[0].rpartition("/")[2]
             command += ["--local-repository", f"{action}={stand_in}"]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=self.root, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command, cwd=self.root, stdout=output, stderr=subprocess.STDOUT, env=other_machine.environ()
+            )
             try:
                 while True:
                     try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.workflow.act import CHECKOUT, Act
+from tests.support.other_machine import CHECKOUT, clone
+from tests.support.other_machine import environ as environ_of_machine
 
 ID = "cpu-tf2.21"
 SMALL = ["--releases", ID, "--kinds", "keras-v3,saver-v2"]
@@ -19,7 +19,7 @@ SMALL = ["--releases", ID, "--kinds", "keras-v3,saver-v2"]
 @pytest.fixture
 def checkout(tmp_path):
     """What is not ignored of this checkout, committed."""
-    return Act.prepare(tmp_path).root
+    return clone(tmp_path / "checkout")
 
 
 class Runner:
@@ -41,8 +41,7 @@ class Runner:
         job, clone = self.job(name), self.folder / name.replace(" ", "-")
         subprocess.run(["git", "clone", "-q", str(self.checkout), str(clone)], check=True)
         shutil.copytree(self.kept, clone, dirs_exist_ok=True)
-        environ = {**os.environ, **job["variables"], "CARRYOVER_ENGINE": "docker", "CARRYOVER_REGISTRY": "none"}
-        environ.pop("PYTEST_ADDOPTS", None)
+        environ = environ_of_machine(**job["variables"], CARRYOVER_ENGINE="docker", CARRYOVER_REGISTRY="none")
 
         def shell(lines):
             words = ["bash", "-eo", "pipefail", "-c", "\n".join(lines)]

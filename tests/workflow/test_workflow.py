@@ -11,7 +11,8 @@ import pytest
 
 from matrix import bundle
 from matrix.project import Project
-from tests.workflow.act import CHECKOUT, Act
+from tests.support.other_machine import CHECKOUT
+from tests.workflow.act import Act
 
 ID = "cpu-tf2.21"
 SMALL = ["workflow_dispatch", "--input", f"releases={ID}", "--input", "kinds=keras-v3,saver-v2"]
