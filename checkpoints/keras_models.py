@@ -27,8 +27,9 @@ def model_variables(models: Any) -> dict[str, Any]:
     Keras 2 models (those of TF 1.15 included) and Keras 3 models; they must be built. Layers inside layers keep their
     path (`generator/block/fc1/kernel`); a recurrent cell's
     weights bear the name of the layer around it (`rnn/kernel`), which is what differs least between releases. A weight
-    that several layers share is listed once, where it is met first. Raises CheckpointError if two weights get one name
-    or a model is not built.
+    that several layers share is listed once, where it is met first. Vocabularies in lookup tables and what else has no
+    fixed shape are no variables: they keep what the model has, and the result's `excluded` names them. Raises
+    CheckpointError if two weights get one name or a model is not built.
     """
     if not isinstance(models, Mapping):
         models = {"": models}
@@ -37,10 +38,13 @@ def model_variables(models: Any) -> dict[str, Any]:
     clashes: list[str] = []
     for key, model in models.items():
         _check_built(key, model)
-        for path, weight in _walk(model, key, set()):
-            if id(weight) in seen:
+        for path, weight, reason in _walk(model, key, set()):
+            if id(weight) in seen and weight is not None:
                 continue
             seen.add(id(weight))
+            if reason:
+                found.excluded.setdefault(path, reason)
+                continue
             if path in found:
                 clashes.append(path)
             found[path] = weight
@@ -63,9 +67,13 @@ def _check_built(key: str, model: Any) -> None:
         raise CheckpointError(f"model {key}: has no variables yet; build it or call it once")
 
 
-def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any]]:
-    """(name, weight) of `layer`: those of its inner layers first, then its own."""
+def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any, str]]:
+    """(name, weight, why it is no variable) of `layer`: those of its inner layers first, then its own."""
     if id(layer) in above:
+        return
+    if _is_lookup(layer):
+        # What such a layer has beside its table, such as the frequencies of its words, was adapted with it.
+        yield from ((path, weight, _TABLE) for weight in [None, *layer.weights])
         return
     above = above | {id(layer)}
     inner_ids: set[int] = set()
@@ -73,8 +81,29 @@ def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any]]:
         inner_ids.update(id(weight) for weight in inner.weights)
         yield from _walk(inner, _join(path, name), above)
     own = [weight for weight in layer.weights if id(weight) not in inner_ids]
+    yield from ((path, weight, _TABLE) for weight in own if not hasattr(weight, "name"))
+    own = [weight for weight in own if hasattr(weight, "name")]
     for name, weight in zip(_own_names(own), own):
-        yield _join(path, name), weight
+        yield _join(path, name), weight, "" if _has_fixed_shape(weight) else _NO_SHAPE
+
+
+_TABLE = "a lookup table, which keeps what the model has: set its vocabulary in the model"
+_NO_SHAPE = "of no fixed shape, which keeps what the model has"
+
+
+def _is_lookup(layer: Any) -> bool:
+    """Whether the layer is one of Keras's that look up what they were adapted to, such as TextVectorization.
+
+    Keras 2 lists tables among the weights, as objects without a name; Keras 3 does not list them.
+    """
+    return hasattr(layer, "get_vocabulary") and (
+        not layer.weights or any(not hasattr(weight, "name") for weight in layer.weights)
+    )
+
+
+def _has_fixed_shape(weight: Any) -> bool:
+    shape = weight.shape
+    return getattr(shape, "rank", 0) is not None and all(extent is not None for extent in tuple(shape))
 
 
 def _join(path: str, name: str) -> str:

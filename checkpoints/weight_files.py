@@ -30,10 +30,14 @@ class Variables(dict):  # type: ignore[type-arg]
     """The variables of models by name, as `model_variables` gives them, with their `places` in Keras's own files.
 
     `places` holds a dictionary for each way of naming, from the name in the file to the variable's name here. It is
-    empty for several models, as a file holds one.
+    empty for several models, as a file holds one. `excluded` says by its path what is no variable, and why.
     """
 
     places: tuple[dict[str, str], ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.excluded: dict[str, str] = {}
 
 
 def find_places(model: Any, names: Mapping[int, str]) -> tuple[dict[str, str], ...]:

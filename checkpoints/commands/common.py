@@ -161,6 +161,8 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
     from ..planner import make_plan
     from ..rules import load_rules
 
+    for name, reason in getattr(targets, "excluded", {}).items():
+        print(f"note: {name}: {reason}", file=sys.stderr)
     if options.plan:
         _check_alone(options)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpoints import CheckpointError, load, load_optimizer, make_plan, model_variables, open_checkpoint
+from checkpoints import CheckpointError, load, load_optimizer, make_plan, model_variables, open_checkpoint, write_saver
 
 from . import networks
 from .support import corpus, data, needs_corpus
@@ -153,6 +153,47 @@ def test_object_based_checkpoints_of_either_keras_load(generation):
             assert np.array_equal(weight, stored[f"arr_{number}"])
 
 
+def preprocessing(name):
+    """The layer of that name, which moved about between releases; skips where there is none."""
+    before = getattr(getattr(layers, "experimental", None), "preprocessing", None)
+    found = getattr(layers, name, None) or getattr(before, name, None)
+    return found or pytest.skip(f"this Keras has no {name}")
+
+
+def lookup_layer(name):
+    """A layer that was adapted to data, and its input."""
+    if name == "TextVectorization" or name == "frequencies":
+        modes = {"frequencies": ("tf_idf", "tf-idf")}.get(name, ("int",))
+        for mode in modes:
+            try:
+                layer = preprocessing("TextVectorization")(max_tokens=8, output_mode=mode, name="lookup")
+                break
+            except ValueError:
+                continue
+        layer.adapt(np.array(["one two", "two three"]))
+        return layer, keras.Input((1,), dtype="string")
+    words = name == "StringLookup"
+    layer = preprocessing(name)(name="lookup")
+    layer.adapt(np.array([["one"], ["two"]]) if words else np.array([[1], [2]]))
+    return layer, keras.Input((1,), dtype="string" if words else "int64")
+
+
+@pytest.mark.parametrize("name", ["TextVectorization", "frequencies", "StringLookup", "IntegerLookup"])
+def test_lookup_tables_keep_their_words(name, tmp_path):
+    layer, inputs = lookup_layer(name)
+    words = layer.get_vocabulary()
+    own = layers.Dense(2, use_bias=False, name="own") if name == "frequencies" else layers.Embedding(8, 2, name="own")
+    model = keras.Model(inputs, own(layer(inputs)))
+    variables = model_variables({"net": model})
+    ((variable, weight),) = variables.items()
+    assert variable.startswith("net/own/") and list(variables.excluded) == ["net/lookup"]
+    write_saver(str(tmp_path / "m"), {variable: np.full(tuple(weight.shape), 0.5, "f4")})
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        load(make_plan(checkpoint, variables, infer=True), checkpoint, variables)
+    assert np.all(own.get_weights()[0] == 0.5)
+    assert layer.get_vocabulary() == words
+
+
 @pytest.mark.parametrize("file, case", networks.CELLS)
 def test_recurrent_cells(file, case, tmp_path):
     back = networks.check_cell(keras, file, case, tmp_path)
@@ -204,8 +245,6 @@ def test_tensorflow_itself_restores_nothing_of_the_other_keras_and_says_nothing(
 
 
 def test_what_is_written_is_what_tensorflow_reads(tmp_path):
-    from checkpoints import write_saver
-
     with open_checkpoint(data("types")) as checkpoint:
         values = {name: checkpoint.read(name) for name in checkpoint.tensors}
     write_saver(tmp_path / "m", values)
