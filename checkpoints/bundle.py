@@ -14,15 +14,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .budget import Budget
 from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
-from .entries import Entry, parse_entry, split_entry
+from .entries import Entry, check_versions, parse_entry, split_entry
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
 from .spans import FileSpans, byte_view, open_regular
 from .strings import read_strings
 from .table import TableReader
-from .wire import WireError, fields, number
+from .wire import WireError, fields, message, number, once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .copies import Copies
 
 _MOST_SHARDS = 99999
+# Source: kTensorBundleVersion in `tensorflow/core/util/tensor_bundle/tensor_bundle.cc`.
+_VERSION = 1
 
 
 class Bundle(Checkpoint):
@@ -37,8 +40,8 @@ class Bundle(Checkpoint):
 
     format = "TensorBundle (V2)"
 
-    def __init__(self, prefix: str) -> None:
-        super().__init__(prefix)
+    def __init__(self, prefix: str, budget: Budget | None = None) -> None:
+        super().__init__(prefix, budget)
         self.index_path = prefix + ".index"
         self.shards = 1
         self._swap = False
@@ -55,9 +58,9 @@ class Bundle(Checkpoint):
 
     def _load_index(self) -> None:
         alike: dict[Any, Any] = {}
-        with open_regular(self.index_path) as stream:
+        with open_regular(self.index_path, budget=self.budget) as stream:
             header_seen = False
-            for key, value in TableReader(stream, self.index_path).entries():
+            for key, value in TableReader(stream, self.index_path, self.budget).entries():
                 try:
                     if not key:
                         self._parse_header(value)
@@ -74,6 +77,7 @@ class Bundle(Checkpoint):
                     raise CheckpointError(f"{self.index_path}: entry {key[:200]!r}: {error}") from None
         if not header_seen:
             raise CheckpointError(f"{self.index_path}: the table has no bundle header")
+        self.budget.check_names(self.tensors, self.index_path)
 
     def _list(self, name: str, value: memoryview, alike: dict[Any, Any]) -> TensorInfo:
         """The description of one tensor; of those that are alike but for their places only the first is decoded."""
@@ -88,11 +92,16 @@ class Bundle(Checkpoint):
     def _parse_header(self, data: memoryview) -> None:
         self.shards = 0
         big = 0
+        versions = None
         for key, value in fields(data):
             if key == 1:
                 self.shards = number(value)
             elif key == 2:
                 big = number(value)
+            elif key == 3:
+                versions = once(versions, message(value), "its version")
+        if versions is not None:
+            check_versions(versions, _VERSION)
         if not 0 < self.shards <= _MOST_SHARDS:
             raise WireError(f"the header counts {self.shards} data files")
         if big > 1:
@@ -131,8 +140,12 @@ class Bundle(Checkpoint):
             path = self.shard_path(shard)
             if not os.path.exists(path):
                 raise CheckpointError(f"{path}: missing; {self.index_path} counts {self.shards} data file(s)")
-            spans = self._files[shard] = FileSpans(path)
+            spans = self._files[shard] = FileSpans(path, self.budget)
         return spans
+
+    def _count_files(self) -> None:
+        for shard in range(self.shards):
+            self.budget.add_path(self.shard_path(shard))
 
     def _entry(self, name: str) -> Entry:
         return parse_entry(self._encoded[name.encode("utf-8")])
@@ -160,9 +173,9 @@ class Bundle(Checkpoint):
         _check_crc(crc32c(view), entry, place)
         return array.byteswap() if self._swap and dtype.size > 1 else array
 
-    def stored(self, name: str) -> Stored | None:
-        """The bytes of the tensor `name`; None for strings, slices and big-endian files."""
-        entry = self._entry(name)
+    def _stored(self, info: TensorInfo) -> Stored | None:
+        """The bytes of a tensor; None for strings, slices and big-endian files."""
+        name, entry = info.name, self._entry(info.name)
         if entry.slices or self._big or not dtypes.BY_NUMBER[entry.dtype].size:
             return None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
+from .budget import STRING, Budget
 from .errors import CheckpointError
+from .foreign_text import LONGEST_NAME, named
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
     from .copies import Copies
     from .roles import Role
+
+
+MOST_DIMENSIONS = 254
+"""TensorFlow's own limit: `TensorShape::MaxDimensions`."""
+_MOST_COMPARED = 10_000
 
 
 class TensorInfo(NamedTuple):
@@ -46,13 +53,18 @@ class Checkpoint:
     """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager.
 
     `optimizer` is the class or name of the optimizer whose unnamed slots the file holds, and `optimizer_settings` what
-    it was made with, where the file says so beside them.
+    it was made with, where the file says so beside them. `budget` says what the file may expand to.
     """
 
     format = ""
+    _noun = "tensor"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, budget: Budget | None = None) -> None:
         self.path = path
+        self.budget = Budget() if budget is None else budget
+        self._sized = False
+        # Whether all that there is can be read; where it is, as in every honest file, nothing is counted any more.
+        self._affordable = False
         self.tensors: dict[str, TensorInfo] = {}
         self.optimizer = ""
         self.optimizer_settings: dict[str, Any] = {}
@@ -61,19 +73,48 @@ class Checkpoint:
         """The tensor `name`, in a fresh array of its shape, its checksum checked where the format has one.
 
         Types that NumPy lacks come as structured arrays of one field (see `checkpoints.dtypes`), strings as objects
-        (bytes). Raises CheckpointError if there is no such tensor or its bytes are damaged.
+        (bytes). Raises CheckpointError if there is no such tensor, its bytes are damaged, or the budget is exceeded.
         """
-        info = self.tensors.get(name)
-        if info is None:
-            import difflib
-
-            near = difflib.get_close_matches(name, self.tensors, 3)
-            hint = "; nearest: {}".format(", ".join(near)) if near else ""
-            raise CheckpointError(f"{self.path}: no tensor named {name!r}{hint}")
+        info = self._info(name)
+        if not self._affordable:
+            self.reserve([name])
         return self._read(info)
 
     def stored(self, name: str) -> Stored | None:
         """The bytes of the tensor `name`, to be copied; None where only `read` can tell what they are."""
+        info = self._info(name)
+        if not self._affordable:
+            self.reserve([name])
+        return self._stored(info)
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Takes what the values of `names` need from the budget, each once; CheckpointError if that exceeds it."""
+        if not self._sized:
+            self._sized = True
+            self._count_files()
+            total = sum([info.nbytes if info.dtype != "string" else _cost(info) for info in self.tensors.values()])
+            self._affordable = total <= self.budget.values_left()
+        if not self._affordable:
+            for name in names:
+                place = f"{self.path}: {self._noun} {named(name)}"
+                self.budget.take_values(name, _cost(self.tensors[name]), place)
+
+    def _info(self, name: str) -> TensorInfo:
+        info = self.tensors.get(name)
+        if info is None:
+            import difflib
+
+            # Only names that can be compared in no time.
+            short = [other for other in self.tensors if len(other) <= LONGEST_NAME][:_MOST_COMPARED]
+            near = difflib.get_close_matches(name, short, 3) if len(name) <= LONGEST_NAME else []
+            hint = "; nearest: {}".format(", ".join(map(named, near))) if near else ""
+            raise CheckpointError(f"{self.path}: no tensor named {named(name)!r}{hint}")
+        return info
+
+    def _count_files(self) -> None:
+        """Adds to the budget the files that hold values, where they are not open yet."""
+
+    def _stored(self, info: TensorInfo) -> Stored | None:
         return None
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
@@ -99,6 +140,11 @@ class Checkpoint:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _cost(info: TensorInfo) -> int:
+    """The bytes of memory that the value of a tensor takes."""
+    return info.nbytes + (STRING * element_count(info.shape) if info.dtype == "string" else 0)
 
 
 def element_count(shape: tuple[int, ...]) -> int:

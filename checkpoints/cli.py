@@ -74,6 +74,9 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
         formatter_class=_Help,
     )
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    if name != "golden":
+        told = "what files may expand to in memory, as a multiple of the usual limits (1)"
+        command.add_argument("--budget", type=float, default=1.0, metavar="FACTOR", help=told)
     module.add_arguments(command)
 
 
@@ -107,6 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.stdout is None:
         # Closed by whoever started this; what there is to write to files is written all the same.
         sys.stdout = open(os.devnull, "w")
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal that cannot show a name's characters shows their codes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(words)
     except BrokenPipeError:

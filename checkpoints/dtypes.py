@@ -77,11 +77,17 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def name_of(dtype: Any) -> str | None:
-    """TensorFlow's name for a NumPy type, a type name, or anything with a `name` (as tf.DType); None if unknown."""
+    """TensorFlow's name for a NumPy type, a type name, or anything with a `name` (as tf.DType); None if unknown.
+
+    A structure of one field has a name only if it is what `numpy_dtype` gives: its field alone says nothing of the
+    bytes in it.
+    """
     if isinstance(dtype, str):
         name = dtype
-    elif getattr(dtype, "names", None) and len(dtype.names) == 1:
+    elif getattr(dtype, "names", None):
         name = dtype.names[0]
+        known = BY_NAME.get(name)
+        return name if known and known.wrapped and dtype.newbyteorder("=") == numpy_dtype(name) else None
     elif getattr(dtype, "kind", "") in ("S", "U", "O"):
         name = "string"
     else:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .checkpoint import MOST_DIMENSIONS
 from .slices import Extent
-from .wire import WireError, fields, message, number, signed
+from .wire import Fixed, Value, WireError, fields, message, number, once, packed_varints, signed
+
+# What an int64 can count.
+_MOST_ELEMENTS = 1 << 63
 
 
 class Entry(NamedTuple):
@@ -28,6 +32,7 @@ class Entry(NamedTuple):
 def parse_shape(data: memoryview) -> tuple[int, ...]:
     """A TensorShapeProto; WireError for unknown ranks and negative extents, which no stored tensor has."""
     shape: list[int] = []
+    count = 1
     for key, value in fields(data):
         if key == 2:
             extent = 0
@@ -37,9 +42,34 @@ def parse_shape(data: memoryview) -> tuple[int, ...]:
             if extent < 0:
                 raise WireError(f"a dimension of {extent}")
             shape.append(extent)
-        elif key == 3 and value:
+            count *= extent
+            if count >= _MOST_ELEMENTS or len(shape) > MOST_DIMENSIONS:
+                raise WireError("a shape of more dimensions or elements than TensorFlow has")
+        elif key == 3 and number(value):
             raise WireError("a shape of unknown rank")
     return tuple(shape)
+
+
+def check_versions(data: memoryview, consumer: int) -> None:
+    """Raises WireError where a VersionDef says that a reader of the version `consumer` cannot read the file.
+
+    Source: `CheckVersions` in `tensorflow/core/framework/versions.cc`.
+    """
+    producer = lowest = 0
+    bad: list[int] = []
+    for key, value in fields(data):
+        if key == 1:
+            producer = _int32(number(value))
+        elif key == 2:
+            lowest = _int32(number(value))
+        elif key == 3:
+            bad += map(_int32, packed_varints(value))
+    if producer < 0 or lowest > consumer or consumer in bad:
+        raise WireError(f"it asks for a newer reader than version {consumer} (producer {producer}, at least {lowest})")
+
+
+def _int32(value: int) -> int:
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def parse_slice(data: memoryview) -> tuple[Extent, ...]:
@@ -113,13 +143,13 @@ def parse_entry(data: memoryview) -> Entry:
 
 def _parse_any(data: memoryview) -> Entry:
     dtype = shard = offset = size = crc = 0
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] | None = None
     slices: list[tuple[Extent, ...]] = []
     for key, value in fields(data):
         if key == 1:
             dtype = number(value)
         elif key == 2:
-            shape = parse_shape(message(value))
+            shape = once(shape, parse_shape(message(value)), "its shape")
         elif key == 3:
             shard = number(value)
         elif key == 4:
@@ -127,7 +157,13 @@ def _parse_any(data: memoryview) -> Entry:
         elif key == 5:
             size = signed(number(value))
         elif key == 6:
-            crc = number(value)
+            crc = _fixed32(value)
         elif key == 7:
             slices.append(parse_slice(message(value)))
-    return Entry(dtype, shape, shard, offset, size, crc, tuple(slices))
+    return Entry(dtype, shape or (), shard, offset, size, crc, tuple(slices))
+
+
+def _fixed32(value: Value) -> int:
+    if isinstance(value, Fixed) and len(value) == 4:
+        return int.from_bytes(value, "little")
+    raise WireError("a checksum is not four bytes")

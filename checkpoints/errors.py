@@ -5,9 +5,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Iterator, Sequence
 
+from .foreign_text import printable, sentence
+
 
 class CheckpointError(Exception):
-    """A file cannot be read or written as asked; the message names the file, the place in it, and what is wrong."""
+    """A file cannot be read or written as asked; the message names the file, the place in it, and what is wrong.
+
+    The message is one printable line, whatever the names in it hold.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(sentence(message))
 
 
 class ArgumentError(CheckpointError):
@@ -21,9 +29,11 @@ class MappingError(CheckpointError):
     """
 
     def __init__(self, problems: Sequence[str], context: str = "") -> None:
-        self.problems: list[str] = list(problems)
-        self.context = context
-        super().__init__(self.problems, context)
+        # A problem may have lines for rules to paste; whatever else would act on a terminal is escaped.
+        self.problems: list[str] = ["\n".join(map(printable, problem.split("\n"))) for problem in problems]
+        super().__init__(context)
+        self.context = sentence(context)
+        self.args = (self.problems, self.context)
 
     def __str__(self) -> str:
         count = len(self.problems)

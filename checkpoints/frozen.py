@@ -8,12 +8,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .budget import Budget
 from .checkpoint import Checkpoint, TensorInfo, element_count
 from .errors import CheckpointError
 from .graphs.graph import meta_graphs, nodes_of
 from .guidance import hint, what_else
 from .spans import open_regular
-from .tensorproto import TensorProto, parse_tensor, to_array
+from .tensorproto import describe_tensor, parse_tensor, to_array
 from .wire import WireError, fields, message
 
 if TYPE_CHECKING:
@@ -29,18 +30,22 @@ class FrozenGraph(Checkpoint):
     """The `Const` nodes of a graph, by node name. The file is mapped, so a listing touches no value."""
 
     format = "graph constants"
+    _noun = "constant"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        with open_regular(path) as stream:
+    def __init__(self, path: str, budget: Budget | None = None) -> None:
+        super().__init__(path, budget)
+        with open_regular(path, budget=self.budget) as stream:
             try:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             except (ValueError, OSError) as error:
                 raise CheckpointError("{}: {}".format(path, error)) from None
-        self._protos: dict[str, TensorProto] = {}
+        self._protos: dict[str, memoryview] = {}
         self._read_names: set[str] = set()
         try:
             self._list()
+        except CheckpointError:
+            self.close()
+            raise
         except WireError as error:
             what = what_else(self._map[:512])
             self.close()
@@ -77,26 +82,35 @@ class FrozenGraph(Checkpoint):
             for node in nodes_of(graph):
                 nodes += 1
                 if node.op == "Identity":
-                    self._read_names.update(node.inputs)
+                    for name in node.inputs:
+                        self.budget.list_name(name, self.path)
+                        self._read_names.add(name)
                 proto = _value(node)
                 if proto is None or node.name in self._protos:
                     continue
-                dtype = dtypes.BY_NUMBER.get(proto.dtype)
+                said = describe_tensor(proto)
+                dtype = dtypes.BY_NUMBER.get(said.dtype)
                 if dtype is None:
-                    raise WireError("constant {}: unknown element type {}".format(node.name, proto.dtype))
+                    raise WireError("constant {}: unknown element type {}".format(node.name, said.dtype))
+                self.budget.list_name(node.name, self.path)
                 self._protos[node.name] = proto
-                size = element_count(proto.shape) * dtype.size if dtype.size else proto.nbytes()
-                tensors.append(TensorInfo(node.name, dtype.name, proto.shape, size))
+                size = element_count(said.shape) * dtype.size if dtype.size else said.nbytes
+                tensors.append(TensorInfo(node.name, dtype.name, said.shape, size))
         if not nodes:
             raise WireError("there are no nodes in it")
         self.tensors = {info.name: info for info in sorted(tensors)}
         self._read_names &= set(self.tensors)
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
-        proto = self._protos.get(info.name)
-        if proto is None:
+        held = self._protos.get(info.name)
+        if held is None:
             raise CheckpointError("{}: is closed".format(self.path))
-        return to_array(proto, proto.dtype, proto.shape, "{}: constant {}".format(self.path, info.name))
+        place = "{}: constant {}".format(self.path, info.name)
+        try:
+            proto = parse_tensor(held)
+        except WireError as error:
+            raise CheckpointError("{}: {}".format(place, error)) from None
+        return to_array(proto, proto.dtype, proto.shape, place)
 
 
 _READS = re.compile(r"(?P<layer>.+)/(?P<op>[^/]+?)(_\d+)?/ReadVariableOp/resource")
@@ -119,8 +133,8 @@ def variable_name(name: str) -> str:
     return name
 
 
-def _value(node: Node) -> TensorProto | None:
-    """The value of a node that is a constant."""
+def _value(node: Node) -> memoryview | None:
+    """The value of a node that is a constant, a TensorProto."""
     value = node.encoded("value") if node.op in _CONST_OPS else None
     tensors = [message(piece) for key, piece in fields(value) if key == 8] if value is not None else []
-    return parse_tensor(tensors[0]) if tensors else None
+    return tensors[0] if tensors else None

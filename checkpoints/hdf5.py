@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections import Counter
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
 
 from . import dtypes
+from .budget import STRING, Budget
 from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
 from .errors import CheckpointError, reading
+from .foreign_text import named
 from .spans import open_regular
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ _PROBE = """
 import sys
 from checkpoints import CheckpointError, open_checkpoint
 try:
-    with open_checkpoint(sys.argv[1]) as checkpoint:
+    with open_checkpoint(sys.argv[1], float(sys.argv[2])) as checkpoint:
         for name in checkpoint.tensors:
             try:
                 checkpoint.read(name)
@@ -40,9 +43,17 @@ except CheckpointError:
 _MOST_SECONDS = 300
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEEPEST = 64
+# What stands in so many places is in no tree of layers: its paths could be more than anybody can count.
+_MOST_PLACES = 100
 # What zlib can do at best; anything beyond it is no compressed tensor.
 _MOST_COMPRESSION = 1032
-_MOST_UNPACKED = 64 << 20
+# HDF5's own filters and h5py's: deflate, shuffle, fletcher32, szip, nbit, scaleoffset, lzf. For any other the library
+# would look for a plugin to run.
+_FILTERS = frozenset((1, 2, 3, 4, 5, 6, 32000))
+# Strings are read in pieces that take no more than this if each were as long as the file.
+_STRINGS_AT_ONCE = 64 << 20
+# What HDF5 keeps of unpacked chunks, so that one is not unpacked again for each piece that is read of it.
+_CACHE = 64 << 20
 
 
 def plain_name(path: str) -> str:
@@ -62,22 +73,22 @@ class Hdf5(Checkpoint):
 
     format = "Keras HDF5"
 
-    def __init__(self, path: str, stream: BinaryIO | None = None) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, stream: BinaryIO | None = None, budget: Budget | None = None) -> None:
+        super().__init__(path, budget)
         try:
             import h5py  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             raise CheckpointError("{}: HDF5 files need the package h5py (pip install h5py)".format(path)) from None
         self._h5py = h5py
         if tuple(h5py.version.hdf5_version_tuple) < _SAFE_LIBRARY and _PROBING not in os.environ:
-            _probe(path, h5py.version.hdf5_version)
-        self._stream = stream or open_regular(path)
+            _probe(path, h5py.version.hdf5_version, self.budget.factor)
+        self._stream = stream or open_regular(path, budget=self.budget)
         self._paths: dict[str, str] = {}
         try:
             with reading(f"{path}: not a readable HDF5 file"):
                 self._stream.seek(0, 2)
                 self._size = self._stream.tell()
-                self._file = h5py.File(self._stream, "r")
+                self._file = h5py.File(self._stream, "r", rdcc_nbytes=_CACHE)
                 self._list()
         except CheckpointError:
             self.close()
@@ -96,36 +107,56 @@ class Hdf5(Checkpoint):
     def group_name(self, path: str) -> str:
         """The name that Keras 3 gave what it keeps in the group at `path`; nothing where there is none."""
         try:
-            name = self._file[path].attrs.get("name", "")
+            return self._text_attribute(self._file[path], "name")
         except Exception:
             return ""
-        return name if isinstance(name, str) else ""
+
+    def _text_attribute(self, item: Any, name: str) -> str:
+        """An attribute that is one string; nothing for one that is not there, or is anything else.
+
+        A list of strings may refer to the same long one very many times, and would be read whole.
+        """
+        if name not in item.attrs:
+            return ""
+        attribute = item.attrs.get_id(name)
+        if attribute.shape != ():
+            return ""
+        value = item.attrs[name]
+        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return value if isinstance(value, str) else ""
 
     def _list(self) -> None:
         found: list[tuple[str, TensorInfo]] = []
-        self._walk(self._file, "", found, set(), 0)
+        root = self._h5py.h5o.get_info(self._file["/"].id).addr
+        self._walk(self._file, "", found, [root], Counter())
         names = [plain_name(path) for path, _ in found]
-        taken = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+        counts = Counter(names)
         tensors = []
         for (path, info), name in zip(found, names):
-            name = path.strip("/") if name in taken else name
+            name = path.strip("/") if counts[name] > 1 else name
             self._paths[name] = path
             tensors.append(info._replace(name=name))
         self.tensors = {info.name: info for info in sorted(tensors)}
 
-    def _walk(self, group: Any, path: str, found: list[tuple[str, TensorInfo]], above: set[Any], depth: int) -> None:
-        place = "{}: group {}".format(self.path, path or "/")
-        identity = self._h5py.h5o.get_info(group.id).addr
-        if identity in above or depth > _DEEPEST:
-            raise CheckpointError("{}: contains itself, or is nested too deep".format(place))
+    def _walk(
+        self, group: Any, path: str, found: list[tuple[str, TensorInfo]], above: list[int], places: Counter[int]
+    ) -> None:
+        place = "{}: group {}".format(self.path, named(path or "/"))
         for key in group:
             inner = "{}/{}".format(path, key)
+            self.budget.list_name(inner, place)
             link = group.get(key, getlink=True)
             if not isinstance(link, self._h5py.HardLink):
-                raise CheckpointError("{}: {} is a link to elsewhere, which is not followed".format(place, key))
+                raise CheckpointError(f"{place}: {named(key)} is a link to elsewhere, which is not followed")
             item = group[key]
+            address = self._h5py.h5o.get_info(item.id).addr
+            places[address] += 1
+            if address in above or len(above) > _DEEPEST or places[address] > _MOST_PLACES:
+                raise CheckpointError(
+                    f"{place}: {named(key)} contains itself, is nested too deep, or stands in too many places"
+                )
             if isinstance(item, self._h5py.Group):
-                self._walk(item, inner, found, above | {identity}, depth + 1)
+                self._walk(item, inner, found, [*above, address], places)
             elif isinstance(item, self._h5py.Dataset):
                 info = self._describe(item, inner)
                 if info is not None:
@@ -136,7 +167,8 @@ class Hdf5(Checkpoint):
             return None
         dtype = self._dtype_of(dataset)
         if dtype is None:
-            raise CheckpointError("{}: dataset {}: holds {}, which is not read".format(self.path, path, dataset.dtype))
+            held = str(dataset.dtype)
+            raise CheckpointError(f"{self.path}: dataset {named(path)}: holds {named(held)}, which is not read")
         shape = tuple(int(extent) for extent in dataset.shape)
         return TensorInfo(path, dtype, shape, element_count(shape) * dataset.dtype.itemsize)
 
@@ -147,61 +179,89 @@ class Hdf5(Checkpoint):
         held = dataset.dtype
         if held.kind == "V" and held.names is None:
             # HDF5 has no bfloat16: Keras 3 stores its bytes, and the name of the type beside them.
-            named = dataset.attrs.get("dtype")
-            named = named.decode("utf-8", "replace") if isinstance(named, bytes) else named
-            known = dtypes.BY_NAME.get(named) if isinstance(named, str) else None
-            return named if known and known.wrapped and known.size == held.itemsize else None
-        return None if held.kind == "O" else dtypes.name_of(held.newbyteorder("="))
+            known = dtypes.BY_NAME.get(self._text_attribute(dataset, "dtype"))
+            return known.name if known and known.wrapped and known.size == held.itemsize else None
+        return None if held.kind == "O" else dtypes.name_of(held)
 
     def _is_text(self, dataset: Any) -> bool:
         return self._h5py.check_dtype(vlen=dataset.dtype) in (str, bytes) or dataset.dtype.kind == "S"
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
-        place = "{}: dataset {}".format(self.path, self._paths[info.name])
+        place = "{}: dataset {}".format(self.path, named(self._paths[info.name]))
         with reading(place):
             dataset = self._file[self._paths[info.name]]
             self._check_storage(dataset, info, place)
             if info.dtype == "string":
-                return self._read_text(dataset, info.shape, place)
+                return self._read_text(dataset, info, place)
             array = allocate(info.shape, dtypes.numpy_dtype(info.dtype), place)
             if array.size:
                 dataset.read_direct(array.view(dataset.dtype) if array.dtype.names else array)
             return array
 
-    def _read_text(self, dataset: Any, shape: tuple[int, ...], place: str) -> np.ndarray[Any, Any]:
+    def _read_text(self, dataset: Any, info: TensorInfo, place: str) -> np.ndarray[Any, Any]:
+        """Strings, a few at a time: every one of them may be the same long one, which the file stores once."""
         import numpy as np
 
-        array = allocate(shape, np.dtype(object), place)
-        flat = np.array(dataset[()], dtype=object).reshape(-1)
-        for number, item in enumerate(flat):
-            array.reshape(-1)[number] = item.encode("utf-8") if isinstance(item, str) else bytes(item)
+        array = allocate(info.shape, np.dtype(object), place)
+        flat = array.reshape(-1)
+        longest = dataset.dtype.itemsize if dataset.dtype.kind == "S" else self._size
+        done = size = 0
+        for index in _pieces(info.shape, max(_STRINGS_AT_ONCE // max(longest, 1), 1)):
+            for item in np.array(dataset[index], dtype=object).reshape(-1):
+                flat[done] = item.encode("utf-8") if isinstance(item, str) else bytes(item)
+                size += len(flat[done]) + STRING
+                done += 1
+            self.budget.take_values(info.name, size, place)
         return array
 
     def _check_storage(self, dataset: Any, info: TensorInfo, place: str) -> None:
-        """Refuses datasets that would take more memory than the file accounts for, or bytes from another file."""
+        """Refuses what would take more memory than the file accounts for, bytes from another file, code to read it."""
         if dataset.external or getattr(dataset, "is_virtual", False):
             raise CheckpointError("{}: its bytes stand in another file, which is not opened".format(place))
+        created = dataset.id.get_create_plist()
+        filters = {created.get_filter(number)[0] for number in range(created.get_nfilters())}
+        if not filters <= _FILTERS:
+            raise CheckpointError(f"{place}: needs a filter plugin of HDF5, which is not loaded")
         stored = min(dataset.id.get_storage_size(), self._size)
-        limit = stored
-        if dataset.chunks is not None:
-            limit = max(_MOST_UNPACKED, stored) if dataset.compression else stored
-            limit = min(limit, stored * _MOST_COMPRESSION)
+        limit = stored * _MOST_COMPRESSION if filters else stored
         if info.nbytes > limit:
             raise CheckpointError(
                 "{}: shape {} of {} takes {} bytes, of which the file stores {}".format(
                     place, list(info.shape), info.dtype, info.nbytes, stored
                 )
             )
+        if filters and dataset.chunks is not None:
+            # A chunk is unpacked whole, and may be larger than what there is in it.
+            chunk = element_count(dataset.chunks) * dataset.dtype.itemsize
+            self.budget.take_values(info.name, info.nbytes + chunk, place)
+            if info.dtype == "string" and chunk > _CACHE:
+                raise CheckpointError(f"{place}: strings in compressed chunks of {chunk} bytes, which is too large")
 
 
-def _probe(path: str, library: str) -> None:
+def _pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[Any, ...]]:
+    """Indices of parts that make up an array of `shape` in row-major order, each of at most `most` elements."""
+    if not shape:
+        yield ()
+        return
+    import numpy as np
+
+    axis = 0
+    while axis < len(shape) - 1 and element_count(shape[axis + 1 :]) > most:
+        axis += 1
+    step = max(most // max(element_count(shape[axis + 1 :]), 1), 1)
+    for outer in np.ndindex(*shape[:axis]):
+        for begin in range(0, shape[axis], step):
+            yield (*outer, slice(begin, begin + step))
+
+
+def _probe(path: str, library: str, factor: float) -> None:
     """Reads the whole file in a process of its own first, so that if the library crashes, only that process does."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = dict(os.environ, PYTHONPATH=search, **{_PROBING: "1"})
     try:
         status = subprocess.call(
-            [sys.executable, "-c", _PROBE, path],
+            [sys.executable, "-c", _PROBE, path, str(factor)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from .budget import Budget
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
@@ -18,59 +19,64 @@ _STATE = re.compile(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', re.MULT
 _MOST_STATE = 1 << 20
 
 
-def open_checkpoint(path: Any) -> Checkpoint:
+def open_checkpoint(path: Any, budget: float = 1.0) -> Checkpoint:
     """The checkpoint at `path`, listed but not yet read.
 
     `path` may be the prefix that a Saver was given, or what stands beside it: the `.index`, a data shard, the `.meta`,
     the `checkpoint` file (also when its path is stale), the directory; a V1 file or one of its shards; a SavedModel's
     directory or `saved_model.pb`; a frozen graph; a Keras `.h5`, `.weights.h5` or `.keras`; `.npz`, `.safetensors`.
-    Nothing outside the directory of `path` is opened.
+    Nothing outside the directory of `path` is opened. What a file may expand to is limited in relation to its size
+    (see `checkpoints.budget`); `budget` multiplies the limits.
 
     Raises CheckpointError, which says what to pass, if there is none, or what is wrong with the one that is there.
     """
     path = os.fspath(path)
     if not isinstance(path, str) or not path or "\0" in path or "\n" in path:
         raise CheckpointError("{!r}: not a path".format(path))
+    return _open(path, Budget(budget))
+
+
+def _open(path: str, budget: Budget) -> Checkpoint:
     if os.path.isdir(path):
-        return _open_directory(path)
-    found = _open_prefix(path)
+        return _open_directory(path, budget)
+    found = _open_prefix(path, budget)
     if found is None:
         raise CheckpointError(nothing_at(path))
     return found
 
 
-def _open_prefix(path: str) -> Checkpoint | None:
+def _open_prefix(path: str, budget: Budget) -> Checkpoint | None:
     """The checkpoint with the prefix `path`, the one in the file of that name, or None where there is neither."""
     if os.path.isfile(path + ".index"):
-        return Bundle(path)
+        return Bundle(path, budget)
     if os.path.lexists(path) and not os.path.isdir(path):
-        return _open_file(path)
+        return _open_file(path, budget)
     shards = _v1_shards(path)
-    return _open_v1(path, shards) if shards else None
+    return _open_v1(path, shards, budget) if shards else None
 
 
-def _open_directory(path: str) -> Checkpoint:
+def _open_directory(path: str, budget: Budget) -> Checkpoint:
     state = os.path.join(path, "checkpoint")
     variables = os.path.join(path, "variables", "variables")
     if os.path.isfile(os.path.join(path, "saved_model.pb")) or os.path.isfile(variables + ".index"):
-        return _open_saved_model(path)
+        return _open_saved_model(path, budget)
     if os.path.isfile(state):
-        return _open_state(state)
+        return _open_state(state, budget)
     names = names_in(path)
     indexes = [name for name in names if name.endswith(".index")]
     if len(indexes) == 1:
-        return Bundle(os.path.join(path, indexes[0][: -len(".index")]))
+        return Bundle(os.path.join(path, indexes[0][: -len(".index")]), budget)
     if indexes:
         prefixes = [os.path.join(path, name[: -len(".index")]) for name in indexes]
         raise CheckpointError("{}: {} checkpoints; pass one of {}".format(path, len(prefixes), ", ".join(prefixes)))
     tables = [name for name in names if ends_as_table(os.path.join(path, name))]
     groups = sorted({V1_SHARD.sub(r"\1", name) for name in tables})
     if len(groups) == 1:
-        return open_checkpoint(os.path.join(path, groups[0]))
+        return _open(os.path.join(path, groups[0]), budget)
     whole = [name for name in names if name.endswith((".keras", ".h5", ".pb", ".safetensors"))]
     others = [os.path.join(path, name) for name in groups + whole]
     if len(others) == 1:
-        return _open_file(others[0])
+        return _open_file(others[0], budget)
     raise CheckpointError(f"{path}: {_none_in(path, others)}")
 
 
@@ -88,13 +94,13 @@ def _none_in(path: str, others: list[str]) -> str:
     return "no checkpoint in this directory" + ("; pass one of {}".format(", ".join(below)) if below else hint(path))
 
 
-def _open_saved_model(path: str) -> Checkpoint:
+def _open_saved_model(path: str, budget: Budget) -> Checkpoint:
     """The variables of a SavedModel: a TensorBundle, or a V1 file in the oldest. Without any, the graph's constants."""
-    found = _open_prefix(os.path.join(path, "variables", "variables"))
-    return found if found is not None else _open_graph(os.path.join(path, "saved_model.pb"))
+    found = _open_prefix(os.path.join(path, "variables", "variables"), budget)
+    return found if found is not None else _open_graph(os.path.join(path, "saved_model.pb"), budget)
 
 
-def _open_state(path: str) -> Checkpoint:
+def _open_state(path: str, budget: Budget) -> Checkpoint:
     """The latest checkpoint that a `checkpoint` file names: its base name, beside it, wherever it was written once."""
     with open_regular(path) as stream:
         content = stream.read(_MOST_STATE).decode("utf-8", "replace")
@@ -104,8 +110,10 @@ def _open_state(path: str) -> Checkpoint:
     named = _unescaped(match.group(1))
     directory = os.path.dirname(path)
     prefix = os.path.join(directory, re.split(r"[/\\]", named)[-1])
-    if prefix != path and (os.path.isfile(prefix + ".index") or os.path.isfile(prefix)):
-        return Bundle(prefix) if os.path.isfile(prefix + ".index") else _open_file(prefix)
+    # A graph's file leads back here if it is called `checkpoint.meta`.
+    there = os.path.isfile(prefix + ".index") or (os.path.isfile(prefix) and not prefix.endswith(".meta"))
+    if prefix != path and there:
+        return Bundle(prefix, budget) if os.path.isfile(prefix + ".index") else _open_file(prefix, budget)
     told = hint(directory) or "; none is here"
     raise CheckpointError(f"{path}: names {named}, which is not beside it{told}")
 
@@ -120,54 +128,54 @@ def _unescaped(text: str) -> str:
     return plain.decode("utf-8", "replace")
 
 
-def _open_file(path: str) -> Checkpoint:
+def _open_file(path: str, budget: Budget) -> Checkpoint:
     """The checkpoint that the file at `path` is, or is a part of, going by its contents more than by its name."""
     with open_regular(path) as stream:
         head = stream.read(512)
         size = stream.seek(0, 2)
     if ends_as_table(path):
-        return _open_table(path)
+        return _open_table(path, budget)
     base = os.path.basename(path)
     shard = SHARD.fullmatch(path)
     if shard is not None:
         prefix = shard.group(1)
         if os.path.isfile(prefix + ".index"):
-            return Bundle(prefix)
+            return Bundle(prefix, budget)
         raise CheckpointError("{}: a data shard; its index {}.index is not beside it".format(path, prefix))
     if base.endswith(".index"):
-        return Bundle(path[: -len(".index")])
+        return Bundle(path[: -len(".index")], budget)
     if base == "checkpoint":
-        return _open_state(path)
+        return _open_state(path, budget)
     if base.endswith(".meta"):
-        return _open_beside_graph(path)
+        return _open_beside_graph(path, budget)
     if base == "saved_model.pb":
-        return _open_saved_model(os.path.dirname(path))
-    return _open_by_content(path, head, size)
+        return _open_saved_model(os.path.dirname(path), budget)
+    return _open_by_content(path, head, size, budget)
 
 
-def _open_beside_graph(path: str) -> Checkpoint:
+def _open_beside_graph(path: str, budget: Budget) -> Checkpoint:
     """The checkpoint whose graph the `.meta` file at `path` is. Its own constants are not what anybody trained."""
     prefix = path[: -len(".meta")]
-    found = _open_prefix(prefix)
+    found = _open_prefix(prefix, budget)
     if found is not None:
         return found
     told = without_index(prefix) or f"{prefix}.index is not beside it{hint(os.path.dirname(path))}"
     raise CheckpointError(f"{path}: the graph of a checkpoint, without its variables: {told}")
 
 
-def _open_table(path: str) -> Checkpoint:
+def _open_table(path: str, budget: Budget) -> Checkpoint:
     from .v1 import is_v1
 
-    with open_regular(path) as stream:
-        old = is_v1(TableReader(stream, path))
+    with open_regular(path, budget=budget) as stream:
+        old = is_v1(TableReader(stream, path, budget))
     if not old:
         if path.endswith(".index"):
-            return Bundle(path[: -len(".index")])
+            return Bundle(path[: -len(".index")], budget)
         raise CheckpointError("{}: the index of a checkpoint; its name must end in .index".format(path))
-    return _open_v1(path, _v1_shards(path) or [path])
+    return _open_v1(path, _v1_shards(path) or [path], budget)
 
 
-def _open_by_content(path: str, head: bytes, size: int) -> Checkpoint:
+def _open_by_content(path: str, head: bytes, size: int, budget: Budget) -> Checkpoint:
     from .hdf5 import SIGNATURE
 
     if not size:
@@ -178,33 +186,33 @@ def _open_by_content(path: str, head: bytes, size: int) -> Checkpoint:
     if head.startswith(SIGNATURE) or path.endswith((".h5", ".hdf5")):
         from .hdf5 import Hdf5
 
-        checkpoint = Hdf5(path)
+        checkpoint = Hdf5(path, budget=budget)
         if "optimizer/vars/0" in checkpoint.tensors:
             checkpoint.optimizer = checkpoint.group_name("optimizer/vars")
         return checkpoint
     if head.startswith(b"PK"):
         from .archives import Npz, open_keras
 
-        return Npz(path) if path.endswith(".npz") else open_keras(path)
+        return Npz(path, budget) if path.endswith(".npz") else open_keras(path, budget)
     if path.endswith(".safetensors") or (head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size):
         from .archives import SafeTensors
 
-        return SafeTensors(path)
-    return _open_graph(path)
+        return SafeTensors(path, budget)
+    return _open_graph(path, budget)
 
 
-def _open_graph(path: str) -> Checkpoint:
+def _open_graph(path: str, budget: Budget) -> Checkpoint:
     from .frozen import FrozenGraph
 
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: there is no such file")
-    return FrozenGraph(path)
+    return FrozenGraph(path, budget)
 
 
-def _open_v1(path: str, shards: list[str]) -> Checkpoint:
+def _open_v1(path: str, shards: list[str], budget: Budget) -> Checkpoint:
     from .v1 import V1Checkpoint
 
-    return V1Checkpoint(path, shards)
+    return V1Checkpoint(path, shards, budget)
 
 
 def _v1_shards(path: str) -> list[str]:

@@ -7,7 +7,7 @@ import textwrap
 from typing import Any, Iterable, NamedTuple, Sequence, Union
 
 from .errors import CheckpointError
-from .tables import align, printable
+from .tables import align, printable_lines
 
 _FORMAT = 1
 _ARROWS = {"ignore": "--", "keep": "=="}
@@ -135,7 +135,7 @@ class Plan(NamedTuple):
             count += f", {len(constants)} of them constants of the graph"
         table = align(lines)
         if width is not None and any(len(line) > width for line in table.splitlines()):
-            table = "\n".join(_in_lines(line, width) for line in printable(lines)[1:])
+            table = "\n".join(_in_lines(line, width) for line in printable_lines(lines)[1:])
         return table + "\n" + count
 
     def to_json(self) -> str:

@@ -40,8 +40,12 @@ class Source(Mapping[str, Any]):
 
 
 def of_checkpoint(checkpoint: Checkpoint, without: Container[str] = ()) -> Source:
-    """All readable tensors of a checkpoint, but for those named in `without`."""
+    """All readable tensors of a checkpoint, but for those named in `without`.
+
+    Raises CheckpointError if they are more than the file's budget allows.
+    """
     infos = {
         name: info for name, info in checkpoint.tensors.items() if info.dtype not in UNREADABLE and name not in without
     }
+    checkpoint.reserve(infos)
     return Source(infos, checkpoint.read, checkpoint.stored)

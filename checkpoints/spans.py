@@ -6,18 +6,24 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from .budget import Budget
 from .errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def open_regular(path: str, buffering: int = -1) -> BinaryIO:
-    """`path` opened for reading; CheckpointError if it cannot be, or is a pipe or device, which might never end."""
+def open_regular(path: str, buffering: int = -1, budget: Budget | None = None) -> BinaryIO:
+    """`path` opened for reading, and counted in `budget`.
+
+    CheckpointError if it cannot be, or is a pipe or device, which might never end.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise CheckpointError("{}: not a regular file".format(path))
         stream: Any = open(path, "rb", buffering=buffering)
+        if budget is not None:
+            budget.add_file(stream.fileno())
         return cast(BinaryIO, stream)
     except (OSError, ValueError) as error:
         raise CheckpointError("{}: {}".format(path, getattr(error, "strerror", None) or error)) from None
@@ -26,10 +32,10 @@ def open_regular(path: str, buffering: int = -1) -> BinaryIO:
 class FileSpans:
     """A regular file, opened for reading at offsets."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, budget: Budget | None = None) -> None:
         self.path = path
         # Unbuffered: what is read goes straight into the array that wants it.
-        self._stream = open_regular(path, buffering=0)
+        self._stream = open_regular(path, buffering=0, budget=budget)
         self.size = os.fstat(self._stream.fileno()).st_size
 
     def close(self) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import bisect
 import struct
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterator, List, Sequence, Tuple
 
 from . import snappy
+from .budget import CHARACTER, LISTING, TENSOR, Budget
 from .crc32c import masked_crc32c
 from .errors import CheckpointError
 from .spans import open_regular
@@ -24,7 +25,6 @@ FOOTER_SIZE = 48
 _TRAILER_SIZE = 5
 _BLOCK_SIZE = 262144
 _RESTART_INTERVAL = 16
-_MOST_KEY_EXPANSION = 64
 
 
 def is_table(tail: bytes) -> bool:
@@ -42,13 +42,21 @@ def ends_as_table(path: str) -> bool:
         return False
 
 
-class TableReader:
-    """The entries of the table in `stream`, block by block; `label` names the file in errors."""
+_Block = Tuple[List[Tuple[bytes, memoryview]], int]
+"""The entries of a block, and how many bytes its keys have together."""
 
-    def __init__(self, stream: BinaryIO, label: str) -> None:
+
+class TableReader:
+    """The entries of the table in `stream`, block by block; `label` names the file in errors.
+
+    `budget` says what its keys may expand to. `entries` counts them there; to `find` one, none is kept.
+    """
+
+    def __init__(self, stream: BinaryIO, label: str, budget: Budget | None = None) -> None:
         self._stream = stream
         self._label = label
-        self._bounds: list[tuple[bytes, memoryview]] | None = None
+        self._budget = Budget() if budget is None else budget
+        self._bounds: list[tuple[bytes, int, int]] | None = None
         self._keys: list[bytes] = []
         self._recent: tuple[int, dict[bytes, memoryview]] | None = None
         stream.seek(0, 2)
@@ -78,42 +86,49 @@ class TableReader:
         Raises CheckpointError where a block that leads to it is damaged.
         """
         if self._bounds is None:
-            self._bounds = list(self._block(*self._index))
-            self._keys = [bound for bound, _ in self._bounds]
+            self._bounds = list(self._index_entries())
+            self._keys = [bound for bound, _, _ in self._bounds]
         # The index keys are upper bounds of their blocks, not keys.
         place = bisect.bisect_left(self._keys, key)
         if place == len(self._bounds):
             return None
-        value = self._bounds[place][1]
-        try:
-            (offset, size), _ = _read_handle(value, 0, len(value))
-        except WireError as error:
-            raise CheckpointError("{}: index block: {}".format(self._label, error)) from None
+        offset = self._bounds[place][1]
         # Small tensors share a block, and are mostly asked for in its order.
         if self._recent is None or self._recent[0] != offset:
-            self._recent = offset, dict(self._block(offset, size))
+            self._recent = offset, dict(self._data_block(place, self._bounds)[0])
         return self._recent[1].get(key)
 
     def entries(self) -> Iterator[tuple[bytes, memoryview]]:
         """Every (key, value), in the table's order. Raises CheckpointError where a block is damaged or disordered."""
-        last = None
-        budget = self._size
-        for _, value in self._block(*self._index):
+        blocks = list(self._index_entries())
+        for place in range(len(blocks)):
+            entries, characters = self._data_block(place, blocks)
+            self._budget.list_tensors(len(entries), characters, self._label)
+            yield from entries
+
+    def _index_entries(self) -> Iterator[tuple[bytes, int, int]]:
+        """(upper bound of its keys, offset, size) of every data block."""
+        left = self._size
+        for bound, value in self._block(*self._index)[0]:
             try:
                 (offset, size), _ = _read_handle(value, 0, len(value))
             except WireError as error:
                 raise CheckpointError(f"{self._label}: index block: {error}") from None
             # Blocks do not overlap; a file that says so would make a small file unpack to any size.
-            budget -= size + _TRAILER_SIZE
-            if budget < 0:
+            left -= size + _TRAILER_SIZE
+            if left < 0:
                 raise CheckpointError(f"{self._label}: its blocks claim more bytes than the file has")
-            for key, entry in self._block(offset, size):
-                if last is not None and key <= last:
-                    raise CheckpointError(f"{self._label}: block at {offset}: key {key[:80]!r} is out of order")
-                last = key
-                yield key, entry
+            yield bound, offset, size
 
-    def _block(self, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
+    def _data_block(self, place: int, blocks: Sequence[tuple[bytes, int, int]]) -> _Block:
+        """One data block, whose keys TensorFlow finds only between the index's keys before and behind it."""
+        bound, offset, size = blocks[place]
+        entries, characters = self._block(offset, size)
+        if entries and (entries[-1][0] > bound or (place and entries[0][0] <= blocks[place - 1][0])):
+            raise CheckpointError(f"{self._label}: block at {offset}: its keys are not those that the index gives it")
+        return entries, characters
+
+    def _block(self, offset: int, size: int) -> _Block:
         place = f"{self._label}: block at {offset}, {size} bytes"
         if offset + size + _TRAILER_SIZE > self._size:
             raise CheckpointError(f"{place}: runs past the end of the file ({self._size} bytes)")
@@ -127,10 +142,10 @@ class TableReader:
         compression = raw[size]
         try:
             if compression == 0:
-                return iter(_parse_block(raw, size))
+                return _parse_block(raw, size, self._budget, place)
             if compression == 1:
                 contents = snappy.decompress(memoryview(raw)[:size])
-                return iter(_parse_block(contents, len(contents)))
+                return _parse_block(contents, len(contents), self._budget, place)
             raise WireError(f"unknown compression {compression}")
         except WireError as error:
             raise CheckpointError(f"{place}: {error}") from None
@@ -151,39 +166,54 @@ def _read_handle(data: memoryview, position: int, end: int) -> tuple[tuple[int, 
     return (offset, size), position
 
 
-def _parse_block(data: bytes | bytearray, size: int) -> list[tuple[bytes, memoryview]]:
-    """The entries of a block, which is the first `size` bytes of `data`; values are views of it."""
+def _parse_block(data: bytes | bytearray, size: int, budget: Budget, place: str) -> _Block:
+    """The entries of a block, which is the first `size` bytes of `data`; values are views of it.
+
+    Raises WireError for a block that is damaged or disordered, CheckpointError for one that `budget` does not allow.
+    """
     if size < 4:
         raise WireError("too short for a block")
-    restarts = struct.unpack_from("<I", data, size - 4)[0]
-    end = size - 4 - 4 * restarts
+    count = struct.unpack_from("<I", data, size - 4)[0]
+    end = size - 4 - 4 * count
     if end < 0:
-        raise WireError(f"{restarts} restart points do not fit")
+        raise WireError(f"{count} restart points do not fit")
     view = memoryview(data)
-    entries = []
+    entries: list[tuple[bytes, memoryview]] = []
+    starts = set()
     position = 0
     key = b""
-    # Keys share prefixes, so a small block could unpack into very many long keys; no honest one comes near this.
-    budget = _MOST_KEY_EXPANSION * size
+    # Keys share prefixes, so a small block could unpack into very many long keys.
+    each = TENSOR // CHARACTER
+    most = left = int(min(budget.listing_left() // CHARACTER, 1 << 62))
     while position < end:
         # Nothing outside the block is read: four bytes at least stand behind its entries.
         shared, unshared, length = data[position : position + 3]
+        if not shared:
+            starts.add(position)
         if shared | unshared | length < 0x80:
             position += 3
         else:
             shared, position = read_varint(data, position, end)
             unshared, position = read_varint(data, position, end)
             length, position = read_varint(data, position, end)
+            if shared + unshared > budget.longest_key:
+                raise budget.name_too_long(place, shared + unshared)
         if shared > len(key) or unshared + length > end - position:
             raise WireError(f"the entry at {position} runs past the end")
-        key = key[:shared] + data[position : position + unshared]
-        budget -= len(key)
-        if budget < 0:
-            raise WireError(f"its keys unpack to more than {_MOST_KEY_EXPANSION} times its size")
+        before, key = key, key[:shared] + data[position : position + unshared]
+        if key <= before and entries:
+            raise WireError(f"key {key[:80]!r} is out of order")
+        left -= len(key) + each
+        if left < 0:
+            raise budget.exceeded(place, "its names and tensors take", LISTING)
         position += unshared
         entries.append((key, view[position : position + length]))
         position += length
-    return entries
+    # TensorFlow searches by these places, and finds nothing by wrong ones.
+    restarts = struct.unpack_from(f"<{count}I", data, end)
+    if entries and (not count or restarts[0] or not starts.issuperset(restarts)):
+        raise WireError("its restart points are not where entries begin")
+    return entries, most - left - each * len(entries)
 
 
 class TableWriter:

@@ -6,17 +6,26 @@ import sys
 import time
 from typing import Iterable, Iterator, Sequence, TypeVar
 
+from .foreign_text import printable, shorten
+
 _NARROWEST = 12
+# One name that is very long does not move what stands beside all the others.
+_WIDEST = 400
 _Item = TypeVar("_Item")
 
 
 def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
-    """`lines` of cells as text, every column as wide as its widest cell, shortened in the middle to fit `width`."""
+    """`lines` of cells as text, every column as wide as its widest cell, shortened in the middle to fit `width`.
+
+    Without a width nothing is shortened, and a cell that is very long widens its line alone.
+    """
     if not lines:
         return ""
-    lines = printable(lines)
+    lines = printable_lines(lines)
     # A column of numbers has few different ones, so it is quicker to look at each of those once.
     widths = [max(map(len, set(column))) for column in zip(*lines)]
+    if width is None:
+        widths = [min(widest, _WIDEST) for widest in widths]
     if width is not None:
         # The widest column gives way first, until all fit or none is worth shortening.
         excess = sum(widths) + 2 * (len(widths) - 1) - width
@@ -32,23 +41,11 @@ def align(lines: Sequence[Sequence[str]], width: int | None = None) -> str:
     return "\n".join([(form % tuple(line)).rstrip() for line in lines])
 
 
-def printable(lines: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """`lines` with escapes for what would act on a terminal, or break a line: a tensor's name may hold anything."""
+def printable_lines(lines: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """`lines` of cells as they may be shown: a tensor's name may hold anything."""
     if all("".join(line).isprintable() for line in lines):
         return lines
-    return [["".join(map(_visible, cell)) for cell in line] for line in lines]
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-
-
-def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` characters, its middle left out: both ends of a variable's name matter."""
-    if len(text) <= width:
-        return text
-    head = (width - 3) // 2
-    return text[:head] + "..." + text[len(text) - (width - 3 - head) :]
+    return [[printable(cell) for cell in line] for line in lines]
 
 
 def terminal_width() -> int | None:

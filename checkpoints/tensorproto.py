@@ -12,7 +12,8 @@ from . import dtypes
 from .checkpoint import allocate, element_count
 from .entries import parse_shape
 from .errors import CheckpointError
-from .wire import Value, WireError, fields, message, number
+from .varints import decode
+from .wire import Fixed, Value, WireError, fields, message, number, once, write_varint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +35,6 @@ _LIST_OF = {
     "string": _STRINGS,
 }
 _INT_VAL = 7
-# One element may stand for a whole constant; a file must not make its reader allocate without end by that.
-_MOST_FILLED = 64 << 20
 
 
 class TensorProto(NamedTuple):
@@ -46,30 +45,46 @@ class TensorProto(NamedTuple):
     content: memoryview | None
     lists: dict[int, list[Value]]
 
-    def nbytes(self) -> int:
-        """The bytes that its elements take where they stand."""
-        if self.content is not None:
-            return len(self.content)
-        return sum(len(item) if isinstance(item, memoryview) else 1 for items in self.lists.values() for item in items)
+
+class Described(NamedTuple):
+    """What a TensorProto says of itself; `nbytes` is what its elements take where they stand."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    nbytes: int
+
+
+def describe_tensor(data: memoryview) -> Described:
+    """Type, shape and size of the TensorProto in `data`, nothing of which is kept; WireError if it is none."""
+    dtype = size = 0
+    shape: tuple[int, ...] | None = None
+    for key, value in fields(data):
+        if key == 1:
+            dtype = number(value)
+        elif key == 2:
+            shape = once(shape, parse_shape(message(value)), "its shape")
+        elif key == _CONTENT or key in _FIXED or key in _VARINT or key == _STRINGS:
+            size += 1 if isinstance(value, int) else len(value)
+    return Described(dtype, shape or (), size)
 
 
 def parse_tensor(data: memoryview) -> TensorProto:
     """The TensorProto in `data`, its elements not yet decoded; WireError if it is none."""
 
     dtype = 0
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] | None = None
     content = None
     lists: dict[int, list[Value]] = {}
     for key, value in fields(data):
         if key == 1:
             dtype = number(value)
         elif key == 2:
-            shape = parse_shape(message(value))
+            shape = once(shape, parse_shape(message(value)), "its shape")
         elif key == _CONTENT:
             content = message(value) if len(message(value)) else None
         elif key in _FIXED or key in _VARINT or key == _STRINGS:
             lists.setdefault(key, []).append(value)
-    return TensorProto(dtype, shape, content, lists)
+    return TensorProto(dtype, shape or (), content, lists)
 
 
 def to_array(
@@ -119,7 +134,9 @@ def _decode(proto: TensorProto, kind: dtypes.DType) -> np.ndarray[Any, Any]:
         return values
     if key in _FIXED:
         code = np.dtype(_FIXED[key])
-        raw = b"".join(item.to_bytes(code.itemsize, "little") if isinstance(item, int) else item for item in pieces)
+        if any(isinstance(item, int) or (isinstance(item, Fixed) and len(item) != code.itemsize) for item in pieces):
+            raise WireError("its list of numbers is of another width")
+        raw = b"".join(pieces)  # type: ignore[arg-type]
         if len(raw) % np.dtype(kind.numpy).itemsize:
             raise WireError("its list of numbers is cut short")
         return np.frombuffer(raw, code).astype(code.newbyteorder("="), copy=False).view(kind.numpy)
@@ -133,21 +150,8 @@ def _varints(pieces: list[Value]) -> np.ndarray[Any, Any]:
     """All numbers of a repeated varint field, packed or not, as uint64, decoded together."""
     import numpy as np
 
-    from .wire import write_varint
-
-    raw = b"".join(write_varint(item) if isinstance(item, int) else item for item in pieces)
-    data = np.frombuffer(raw, np.uint8)
-    last = np.flatnonzero(data < 0x80)
-    if not len(data):
-        return np.zeros(0, np.uint64)
-    if not len(last) or last[-1] != len(data) - 1:
-        raise WireError("a varint runs past the end")
-    first = np.concatenate(([0], last[:-1] + 1))
-    place = np.arange(len(data)) - np.repeat(first, last - first + 1)
-    if place.max() > 9:
-        raise WireError("a varint is longer than ten bytes")
-    parts = (data & np.uint8(0x7F)).astype(np.uint64) << (7 * place).astype(np.uint64)
-    return np.bitwise_or.reduceat(parts, first)
+    raw = b"".join(write_varint(item) if isinstance(item, int) else message(item) for item in pieces)
+    return decode(np.frombuffer(raw, np.uint8))
 
 
 def _fill(
@@ -156,13 +160,6 @@ def _fill(
     if len(values) > count or (exact and len(values) != count):
         raise CheckpointError(
             "{}: {} elements cannot fill the shape {}: the file is damaged".format(place, len(values), list(shape))
-        )
-    size = max(kind.size, 8)
-    if (count - len(values)) * size > _MOST_FILLED:
-        raise CheckpointError(
-            "{}: a constant of {} elements, of which the file holds {}: too large to fill".format(
-                place, count, len(values)
-            )
         )
     array = allocate(shape, dtypes.numpy_dtype(kind.name), place)
     flat = array.reshape(-1) if kind.name == "string" else array.reshape(-1).view(kind.numpy)

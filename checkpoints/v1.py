@@ -11,19 +11,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from . import dtypes
+from .budget import Budget
 from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
-from .entries import parse_shape, parse_slice
+from .entries import check_versions, parse_shape, parse_slice
 from .errors import CheckpointError
 from .slices import Extent, check_tiling, resolve, slice_key
 from .spans import open_regular
 from .table import TableReader
 from .tensorproto import parse_tensor, to_array
-from .wire import WireError, fields, message, number, text
+from .wire import WireError, fields, message, number, once, text
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     import numpy as np
+
+
+# Source: TF_CHECKPOINT_VERSION in `tensorflow/core/public/version.h`.
+_VERSION = 1
 
 
 class Meta(NamedTuple):
@@ -32,7 +37,7 @@ class Meta(NamedTuple):
     name: str
     dtype: int
     shape: tuple[int, ...]
-    slices: tuple[tuple[Extent, ...], ...]
+    slices: list[tuple[Extent, ...]]
 
 
 def is_v1(table: TableReader) -> bool:
@@ -41,7 +46,7 @@ def is_v1(table: TableReader) -> bool:
     if value is None:
         return False
     try:
-        return any(key == 1 and not isinstance(item, int) for key, item in fields(value))
+        return any(key == 1 and isinstance(item, memoryview) for key, item in fields(value))
     except WireError:
         return False
 
@@ -49,20 +54,20 @@ def is_v1(table: TableReader) -> bool:
 def parse_meta(data: memoryview) -> Meta:
     """A SavedSliceMeta; WireError if it is none."""
     name, dtype = "", 0
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] | None = None
     slices: list[tuple[Extent, ...]] = []
     for key, value in fields(data):
         if key == 1:
             name = text(value)
         elif key == 2:
-            shape = parse_shape(message(value))
+            shape = once(shape, parse_shape(message(value)), "its shape")
         elif key == 3:
             dtype = number(value)
         elif key == 4:
             slices.append(parse_slice(message(value)))
     if dtype not in dtypes.BY_NUMBER:
         raise WireError("tensor {}: unknown element type {}".format(name, dtype))
-    return Meta(name, dtype, shape, tuple(slices))
+    return Meta(name, dtype, shape or (), slices)
 
 
 class V1Checkpoint(Checkpoint):
@@ -70,16 +75,16 @@ class V1Checkpoint(Checkpoint):
 
     format = "V1"
 
-    def __init__(self, path: str, paths: Sequence[str]) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, paths: Sequence[str], budget: Budget | None = None) -> None:
+        super().__init__(path, budget)
         self._streams: list[BinaryIO] = []
         self._tables: list[TableReader] = []
         self._metas: dict[str, Meta] = {}
         self._homes: dict[bytes, int] = {}
         try:
             for shard, part in enumerate(paths):
-                self._streams.append(open_regular(part))
-                self._tables.append(TableReader(self._streams[-1], part))
+                self._streams.append(open_regular(part, budget=self.budget))
+                self._tables.append(TableReader(self._streams[-1], part, self.budget))
                 self._load_meta(shard, part)
         except BaseException:
             self.close()
@@ -96,22 +101,30 @@ class V1Checkpoint(Checkpoint):
         try:
             if header is None:
                 raise WireError("no metadata under the empty key")
+            saved = versions = None
             for key, value in fields(header):
-                if key != 1:
-                    continue
-                for inner, item in fields(message(value)):
-                    if inner == 1:
-                        self._add(shard, parse_meta(message(item)))
+                if key == 1:
+                    saved = once(saved, message(value), "the metadata")
+            for key, value in fields(saved or memoryview(b"")):
+                if key == 1:
+                    self._add(shard, parse_meta(message(value)), path)
+                elif key == 2:
+                    versions = once(versions, message(value), "its version")
+            if versions is not None:
+                check_versions(versions, _VERSION)
         except WireError as error:
             raise CheckpointError("{}: metadata: {}".format(path, error)) from None
 
-    def _add(self, shard: int, meta: Meta) -> None:
+    def _add(self, shard: int, meta: Meta, path: str) -> None:
+        self.budget.list_name(meta.name, path)
+        self.budget.list_tensors(len(meta.slices), len(meta.slices) * len(meta.name), path)
         known = self._metas.get(meta.name)
         if known is not None:
             if (known.dtype, known.shape) != (meta.dtype, meta.shape):
                 raise WireError("tensor {}: the shards contradict each other".format(meta.name))
-            meta = meta._replace(slices=known.slices + meta.slices)
-        self._metas[meta.name] = meta
+            known.slices.extend(meta.slices)
+        else:
+            self._metas[meta.name] = meta
         for extents in meta.slices:
             self._homes.setdefault(slice_key(meta.name, extents), shard)
 
@@ -125,7 +138,9 @@ class V1Checkpoint(Checkpoint):
         meta = self._metas[info.name]
         place = "{}: tensor {}".format(self.path, info.name)
         try:
-            pieces = [(extents, resolve(extents, info.shape)) for extents in meta.slices]
+            # In the order of the table: to go to and fro in it is to read the same block again and again.
+            stored = sorted(meta.slices, key=lambda extents: slice_key(info.name, extents))
+            pieces = [(extents, resolve(extents, info.shape)) for extents in stored]
             check_tiling([piece for _, piece in pieces], info.shape)
             arrays = [
                 to_array(
@@ -152,16 +167,19 @@ class V1Checkpoint(Checkpoint):
         value = self._tables[self._homes[key]].find(key)
         if value is None:
             raise WireError("the slice {} has no entry".format(list(extents)))
+        held = None
+        proto: memoryview | None = None
         for outer, item in fields(value):
             if outer == 2:
-                stored, proto = "", None
-                for inner, part in fields(message(item)):
-                    if inner == 1:
-                        stored = text(part)
-                    elif inner == 3:
-                        proto = message(part)
-                if stored != name:
-                    raise WireError("its entry belongs to {!r}".format(stored))
-                if proto is not None:
-                    return proto
-        raise WireError("the entry of the slice {} holds no values".format(list(extents)))
+                held = once(held, message(item), "what it holds")
+        stored = ""
+        for inner, part in fields(held or memoryview(b"")):
+            if inner == 1:
+                stored = text(part)
+            elif inner == 3:
+                proto = once(proto, message(part), "its values")
+        if stored != name:
+            raise WireError("its entry belongs to {!r}".format(stored))
+        if proto is None:
+            raise WireError("the entry of the slice {} holds no values".format(list(extents)))
+        return proto

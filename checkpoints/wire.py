@@ -1,14 +1,19 @@
 """Protocol-buffer wire format, as much of it as TensorFlow's files need, without descriptors.
 
-Source: the protocol buffers encoding specification. Fields come as (number, value): an int for varint and fixed
-fields, a memoryview for length-delimited ones. Nothing is copied, nothing recurses.
+Source: the protocol buffers encoding specification. Fields come as (number, value): an int for a varint, a memoryview
+for a length-delimited field, its bytes for one of fixed width. Nothing is copied, nothing recurses.
 """
 
 from __future__ import annotations
 
 from typing import Any, Iterator, Union
 
-Value = Union[int, memoryview]
+
+class Fixed(bytes):
+    """The four or eight bytes of a field of fixed width."""
+
+
+Value = Union[int, memoryview, Fixed]
 
 
 _SIZES = {0: 0, 1: 8, 2: 0, 5: 4}
@@ -79,7 +84,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise WireError(f"field {number} runs {size - (end - position)} bytes past the end")
         piece = data[position : position + size]
         position += size
-        yield number, piece if kind == 2 else int.from_bytes(piece, "little")
+        yield number, piece if kind == 2 else Fixed(piece)
 
 
 def skip_field(data: memoryview, position: int, end: int) -> int:
@@ -99,16 +104,26 @@ def skip_field(data: memoryview, position: int, end: int) -> int:
 
 def message(value: Value) -> memoryview:
     """`value` as a sub-message; WireError if the field was written as a number."""
-    if isinstance(value, int):
-        raise WireError("a number stands where a message should")
-    return value
+    if isinstance(value, memoryview):
+        return value
+    raise WireError("a number stands where a message should")
 
 
 def number(value: Value) -> int:
-    """`value` as an unsigned integer; WireError if the field was written as a message."""
+    """`value` as the unsigned integer of a varint; WireError if the field was written as anything else."""
     if isinstance(value, int):
         return value
-    raise WireError("a message stands where a number should")
+    raise WireError("a message or a number of fixed width stands where a varint should")
+
+
+def once(before: Any, value: Any, what: str) -> Any:
+    """`value`, the sub-message `what`; WireError if there was one `before`.
+
+    A parser of protocol buffers merges the two, which no writer means.
+    """
+    if before is not None:
+        raise WireError(f"{what} is there twice")
+    return value
 
 
 def text(value: Value) -> str:
@@ -123,9 +138,10 @@ def packed_varints(value: Value) -> list[int]:
     """A repeated varint field in either of its spellings, packed or one number at a time."""
     if isinstance(value, int):
         return [value]
-    numbers, position, end = [], 0, len(value)
+    data = message(value)
+    numbers, position, end = [], 0, len(data)
     while position < end:
-        item, position = read_varint(value, position, end)
+        item, position = read_varint(data, position, end)
         numbers.append(item)
     return numbers
 

@@ -131,14 +131,14 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
-def targets_of(spec: str) -> dict[str, Any]:
+def targets_of(spec: str, budget: float = 1.0) -> dict[str, Any]:
     """The variables to map onto: those of the model that MODULE:FUNCTION builds, or those in the file of that name."""
     from ..keras_models import model_variables
     from ..open import open_checkpoint
 
     if not os.path.exists(spec) and not os.path.exists(spec + ".index"):
         return model_variables(build_models(spec))
-    with open_checkpoint(spec) as checkpoint:
+    with open_checkpoint(spec, budget) as checkpoint:
         roles = checkpoint.roles()
         return {name: info for name, info in checkpoint.tensors.items() if roles[name].kind == "variable"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import ArgumentError, CheckpointError
+from ..foreign_text import named, printable
 from ..open import open_checkpoint
 from ..tables import human
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     _check(options)
     left: dict[str, str] = {}
-    with open_checkpoint(options.path) as checkpoint:
+    with open_checkpoint(options.path, options.budget) as checkpoint:
         if options.model:
             count, size, kind = _with_model(checkpoint, options)
         else:
@@ -55,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
 
         print(json.dumps({"path": options.to, "format": kind, "tensors": count, "bytes": size, "left_out": left}))
     else:
-        print(f"{options.to}: {count} tensors, {human(size)}, {kind}")
+        print(f"{printable(options.to)}: {count} tensors, {human(size)}, {kind}")
         for name, why in left.items():
-            print(f"left out: {name} ({why})")
+            print(f"left out: {named(name)} ({why})")
     return 0
 
 
@@ -113,7 +114,7 @@ def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[in
     from .common import build_models, plan_for, targets_of
 
     models = build_models(options.model) if options.to.endswith(_KERAS) or options.objects else {}
-    variables = model_variables(models) if models else targets_of(options.model)
+    variables = model_variables(models) if models else targets_of(options.model, options.budget)
     plan = plan_for(checkpoint, variables, options)
     source = _watched(planned(plan, checkpoint, variables))
     size = sum(info.nbytes for info in source.infos.values())

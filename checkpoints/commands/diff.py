@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints what differs; returns 1 if anything does."""
-    with open_checkpoint(options.a) as a, open_checkpoint(options.b) as b:
+    with open_checkpoint(options.a, options.budget) as a, open_checkpoint(options.b, options.budget) as b:
         # What describes objects holds no value, and formats without text leave it out.
         one_sided = sorted(filter(is_bookkeeping, set(a.tensors) ^ set(b.tensors)))
         names = sorted((set(a.tensors) | set(b.tensors)) - set(one_sided))

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
+from ..foreign_text import printable
 from .common import add_graph_arguments, parse_feeds
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"path": options.to, "arrays": sorted(arrays)}))
     else:
-        print("{}: {}".format(options.to, ", ".join(sorted(arrays))))
+        print(printable("{}: {}".format(options.to, ", ".join(sorted(arrays)))))
     return 0
 
 

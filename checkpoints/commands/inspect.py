@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the listing; returns the exit status."""
-    with open_checkpoint(options.path) as checkpoint:
+    with open_checkpoint(options.path, options.budget) as checkpoint:
         digests = _digests(checkpoint) if options.sha256 else {}
         roles = checkpoint.roles()
         if options.json:

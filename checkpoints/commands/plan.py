@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the plan; returns the exit status."""
-    with open_checkpoint(options.path) as checkpoint:
-        plan = plan_for(checkpoint, targets_of(options.model), options)
+    with open_checkpoint(options.path, options.budget) as checkpoint:
+        plan = plan_for(checkpoint, targets_of(options.model, options.budget), options)
     print(plan.to_json().rstrip() if options.json else plan.table(terminal_width()))
     return 0

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ..elsewhere import find_way, golden_elsewhere
 from ..errors import ArgumentError, CheckpointError
+from ..foreign_text import printable
 from ..open import open_checkpoint
 from ..tables import Meter, align, terminal_width
 from .common import add_graph_arguments, add_plan_arguments, build_models, parse_feeds, plan_for
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     parse_feeds(options.feed)
     models = build_models(options.model)
     variables = model_variables(models)
-    with open_checkpoint(options.path) as checkpoint:
+    with open_checkpoint(options.path, options.budget) as checkpoint:
         plan = plan_for(checkpoint, variables, options)
         load(plan, checkpoint, variables, Meter(len(variables), "loading").step)
         options.graph = options.graph or (None if options.golden else _graph_beside(checkpoint, options.path))
@@ -77,13 +78,13 @@ def run(options: argparse.Namespace) -> int:
             verdict = "" if r["passed"] else "DIFFERS"
             lines.append((r["name"], f"{r['absolute']:.3g}", f"{r['relative']:.3g}", str(r["ulps"]), verdict))
         print(align(lines, terminal_width()))
-        print(layers)
+        print(printable(str(layers)))
     return 0 if all(result["passed"] for result in results) else 1
 
 
 def _golden(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
     if options.golden:
-        with open_checkpoint(options.golden) as golden:
+        with open_checkpoint(options.golden, options.budget) as golden:
             return {name: golden.read(name) for name in golden.tensors}
     way = find_way(options.python)
     if way is None:

@@ -13,7 +13,7 @@ from typing import Iterator, NamedTuple
 
 from ..errors import CheckpointError
 from ..spans import open_regular
-from ..wire import WireError, field, fields, message, read_varint, skip_field, text
+from ..wire import Value, WireError, field, fields, message, read_varint, skip_field, text
 from .nodes import Node, split_reference
 
 # More than any graph that people train, and what fits into a few GiB of memory.
@@ -104,7 +104,7 @@ def meta_graphs(data: memoryview) -> Iterator[MetaGraph]:
     """The graphs in `data`, which is a GraphDef, a MetaGraphDef or a SavedModel; WireError if it is no message."""
     # GraphDef: nodes in field 1. MetaGraphDef: the graph in field 2, a message in field 1 too, but one without an op.
     # SavedModel: a number in field 1, the meta graphs in field 2.
-    first: int | memoryview | None = None
+    first: Value | None = None
     second = []
     for key, value in fields(data):
         if key == 1 and first is None:

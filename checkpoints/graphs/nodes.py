@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Callable, NamedTuple
 
-from ..wire import WireError, fields, message, read_varint, signed, text
+from ..wire import Fixed, WireError, fields, message, number, read_varint, signed, text
 
 # A node of this size or less is copied before it is parsed, as bytes are read faster than views.
 _SMALL = 1 << 16
@@ -161,15 +161,13 @@ def _attributes(node: memoryview) -> list[tuple[str, memoryview]]:
 
 
 def _float(value: Any) -> float:
-    if not isinstance(value, int):
-        raise WireError("a message stands where a number should")
-    return float(struct.unpack("<f", struct.pack("<I", value & 0xFFFFFFFF))[0])
+    if not isinstance(value, Fixed) or len(value) != 4:
+        raise WireError("something else stands where a float should")
+    return float(struct.unpack("<f", value)[0])
 
 
 def _int(value: Any) -> int:
-    if not isinstance(value, int):
-        raise WireError("a message stands where a number should")
-    return signed(value)
+    return signed(number(value))
 
 
 def _function(value: Any) -> Function:
@@ -222,9 +220,9 @@ def _list(data: memoryview) -> list[Any]:
     for key, value in fields(data):
         if key == 9:
             found.append(_function(value))
-        elif key == _PACKED_FLOAT and not isinstance(value, int):
+        elif key == _PACKED_FLOAT and isinstance(value, memoryview):
             found += [number for (number,) in struct.iter_unpack("<f", value[: len(value) // 4 * 4])]
-        elif key in _PACKED and not isinstance(value, int):
+        elif key in _PACKED and isinstance(value, memoryview):
             position, end = 0, len(value)
             while position < end:
                 item, position = read_varint(value, position, end)
