@@ -80,7 +80,10 @@ def node(name, proto, op=b"Const"):
     return field(1, field(1, name) + field(2, op) + value)
 
 
-def constants(folder, shapes, dtype=1, value=field(5, struct.pack("<f", 1.0)), name="graph.pb"):
+ONE = field(5, struct.pack("<f", 1.0))
+
+
+def constants(folder, shapes, dtype=1, value=ONE, name="graph.pb"):
     """A graph whose constants hold one value each, which fills their shapes."""
     path = folder / name
     nodes = [node(key.encode("utf-8"), field(1, dtype) + shape(*extents) + value) for key, extents in shapes.items()]
