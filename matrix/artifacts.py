@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -24,6 +25,7 @@ from matrix.tools import exclusive
 from matrix.untrusted import decode_json
 
 COMMITTED = "committed"
+NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*/[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # KIND/NAME
 MANIFEST = "manifest.json"
 
 
@@ -39,7 +41,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identity(folder: Path) -> str:

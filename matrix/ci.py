@@ -26,10 +26,12 @@ from matrix.plan import load_checks, planned_cells
 from matrix.project import Project
 from matrix.report.command import gather
 from matrix.report.states import NO_RECORD
+from matrix.repro import what_to_know
 from matrix.results import TRIES, Outcome, Record, Results, unrun
 from matrix.run import Progress
 from matrix.sweep import Store
 from matrix.table import Terminal, bad_lines, counted, matrix_table
+from matrix.untrusted import printable
 
 PATTERN = "part-*.tar.gz"
 _TRY = re.compile(r"\.(\d+)\.tar\.gz$")
@@ -199,10 +201,13 @@ def _bundles(project: Project) -> int:
     bad = [cell for cell in gather(project).bad() if cell.outcome != NO_RECORD]
     ran = [record for cell in bad if (record := records[cell.environment, cell.cell]).image_id]
     first = {id(record) for record in {record.reason: record for record in reversed(ran)}.values()}
+    written = 0
     for record in sorted(ran, key=lambda record: id(record) not in first)[:_BUNDLES]:
+        path = project.reports / "bundles" / bundle.file_name(record)
         try:
-            bundle.write(project, record, project.reports / "bundles" / bundle.file_name(record))
+            bundle.write(project, record, what_to_know(project, record), path)
+            written += 1
         except CarryoverError as error:
-            print(f"no bundle of {record.environment}/{record.cell}: {error}")
-    print(f"{min(len(ran), _BUNDLES)} bundles of {len(bad)} bad cells in reports/bundles")
+            print(printable(f"no bundle of {record.environment}/{record.cell}: {error}"))
+    print(f"{written} bundles of {len(bad)} bad cells in reports/bundles")
     return 0

@@ -68,11 +68,8 @@ def common_part(project: Project, environment: Environment) -> str:
     """The part of the lock of `environment` that every CPU environment with its Python has, to the hash.
 
     It is installed first, in a layer of its own, so that their images share it. Environments with TensorFlow and
-    those without have little in common: each asks its own kind. Nothing of a lock that is not trusted is among it: a
-    Python that has it installed is started for the rest.
+    those without have little in common: each asks its own kind.
     """
-    if not project.trusts(environment):
-        return ""
     own = _pins(project.lock(environment))
     for other in project.environments.values():
         same = other.python == environment.python and bool(other.tensorflow) == bool(environment.tensorflow)
@@ -144,13 +141,12 @@ def certificates() -> Path | None:
     return None
 
 
-def secrets(folder: Path, environment: Environment, trusted: bool = True) -> dict[str, Path]:
+def secrets(folder: Path, environment: Environment) -> dict[str, Path]:
     """The files to pass as BuildKit secrets, by id: the CA bundle, and the package index that this host uses with how
     patiently it is asked.
 
     They are taken from the variables that pip and uv read themselves. The index may hold a password: it is written to
-    `folder`, readable by its owner only, and is for the caller to delete. A lock that is not `trusted` is installed
-    without a password and without running anything of what it pins: no source is built, no module compiled.
+    `folder`, readable by its owner only, and is for the caller to delete.
     """
     bundle = certificates()
     found = {"ca": bundle} if bundle else {}
@@ -159,29 +155,11 @@ def secrets(folder: Path, environment: Environment, trusted: bool = True) -> dic
         if pip in os.environ:
             index.setdefault(ours, os.environ[pip])
     index.update(index_variables(environment))
-    if not trusted:
-        index = {name: _without_password(value) for name, value in index.items()}
-    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in index.items())
-    if index or not trusted:
+    if index:
         found["index"] = folder / "index"
         found["index"].touch(mode=0o600)
-        found["index"].write_text(lines + ("" if trusted else _NOTHING_RUNS))
+        found["index"].write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in index.items()))
     return found
-
-
-def _without_password(value: str) -> str:
-    """The addresses in `value`, each up to its query and without who asks."""
-    words = (re.sub(r"^((?:[\w.+-]+=)?[a-z+]+://)[^/?#]*@", r"\1", word, flags=re.IGNORECASE) for word in value.split())
-    return " ".join(re.sub(r"[?#].*", "", word) for word in words)
-
-
-#: For the shell that runs docker/install. A build of a source runs code of it, and a file of a distribution may be run
-#: by any start of the Python that it is installed for, which compiling is. (UV_NO_BUILD is not read by `uv pip`.)
-_NOTHING_RUNS = """\
-uv() {
-    if [ "$1" = pip ]; then command uv "$@" --no-build --no-compile-bytecode; else command uv "$@"; fi
-}
-"""
 
 
 _INDEX_VARIABLES = (

@@ -83,7 +83,7 @@ def load_kinds(path: Path) -> tuple[Kind, ...]:
     """The kinds that the TOML file at `path` declares. Raises BadConfiguration."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text()), Declaration).kinds
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadConfiguration(f"{path.name}: {error}") from error
 
 

@@ -43,7 +43,7 @@ def load_checks(path: Path) -> tuple[Check, ...]:
     """The checks that the TOML file at `path` declares. Raises BadConfiguration."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text()), Declaration).cells
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadConfiguration(f"{path.name}: {error}") from error
 
 

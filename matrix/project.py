@@ -20,17 +20,18 @@ class Limits:
     cell_seconds: int = 600
     build_seconds: int = 3600
     answer_seconds: int = 20  # for a daemon, to a question that takes milliseconds
+    bundle_bytes: int = 512 << 20  # of the files of a bundle, or of what another job has left
 
 
-def _seconds(name: str, default: int) -> int:
+def _whole_number(name: str, default: int, unit: str = "seconds") -> int:
     text = os.environ.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
-        raise BadConfiguration(f"{name}={text!r}: a whole number of seconds is needed, such as {default}")
+    if not text.isdecimal() or not text.isascii() or not 0 < int(text) < 10**9:
+        raise BadConfiguration(f"{name}={text!r}: a whole number of {unit} is needed, such as {default}")
     return int(text)
 
 
 def limits_from_environ() -> Limits:
-    """Limits as CARRYOVER_MEMORY and CARRYOVER_CELL_, BUILD_ and ANSWER_SECONDS say."""
+    """Limits as CARRYOVER_MEMORY, CARRYOVER_CELL_, BUILD_ and ANSWER_SECONDS and CARRYOVER_BUNDLE_MB say."""
     memory = os.environ.get("CARRYOVER_MEMORY", Limits.memory)
     if not (memory[:-1].isdigit() and memory[-1:] in "kmg" and int(memory[:-1]) > 0):
         raise BadConfiguration(
@@ -38,9 +39,10 @@ def limits_from_environ() -> Limits:
         )
     return Limits(
         memory,
-        _seconds("CARRYOVER_CELL_SECONDS", Limits.cell_seconds),
-        _seconds("CARRYOVER_BUILD_SECONDS", Limits.build_seconds),
-        _seconds("CARRYOVER_ANSWER_SECONDS", Limits.answer_seconds),
+        _whole_number("CARRYOVER_CELL_SECONDS", Limits.cell_seconds),
+        _whole_number("CARRYOVER_BUILD_SECONDS", Limits.build_seconds),
+        _whole_number("CARRYOVER_ANSWER_SECONDS", Limits.answer_seconds),
+        _whole_number("CARRYOVER_BUNDLE_MB", Limits.bundle_bytes >> 20, "MiB") << 20,
     )
 
 
@@ -112,10 +114,6 @@ class Project:
     def shown(self, path: Path) -> str:
         """`path` for people: from the top of the checkout where it is in it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
-
-    def trusts(self, environment: Environment) -> bool:
-        """Whether what the lock of `environment` pins may run while it is installed, where the network is."""
-        return True
 
     def lock(self, environment: Environment) -> Path:
         """The lock of `environment`."""

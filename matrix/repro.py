@@ -8,21 +8,22 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.markup import escape
 
 from matrix import artifacts, pairs
+from matrix.bundle import Told
 from matrix.engine import Engine, Prepared
 from matrix.engine.process import recorder
-from matrix.environments import Environment
-from matrix.errors import ArtifactMismatch, EngineUnavailable, WrongUsage
+from matrix.errors import ArtifactMismatch, EngineUnavailable, UnknownCell, WrongUsage
 from matrix.events import EventReader
-from matrix.plan import Cell, load_checks, planned_cells
+from matrix.plan import Cell, load_checks
 from matrix.project import Project
 from matrix.results import Outcome, Record, normalize_reason
 from matrix.run import (
@@ -31,7 +32,6 @@ from matrix.run import (
     account_for_the_rest,
     follow,
     lay_out,
-    readable,
     run_cells,
     write_plan,
 )
@@ -68,8 +68,28 @@ class Telling(Progress):
         self.console.print(escape(printable_lines(text)))
 
 
-def again(project: Project, before: Record, engine: Engine, mode: str = "run") -> int:
+def what_to_know(project: Project, record: Record) -> Told:
+    """What a run of the cell of `record` has to know besides. Raises UnknownCell where it is no cell of `project`."""
+    if record.cell.startswith(f"{pairs.TEST}::"):
+        kinds = {kind.id: kind for kind in pairs.load_kinds(project.root / "tests/pairs/kinds.toml")}
+        about = [str(record.details.get(name, "")) for name in ("kind", "producer", "way")]
+        if about[0] not in kinds:
+            raise UnknownCell(f"the record of {record.cell} is of no kind of file that tests/pairs/kinds.toml has")
+        role = "consume" if about[2] else "produce"
+        cell = pairs.PlannedCell(record.environment, record.cell, role, *about)
+        return msgspec.convert(pairs.told_to_recorder([cell], list(kinds.values())), Told)
+    tests = {check.test: check for check in load_checks(project.cells_file)}
+    check = tests.get(record.cell.partition("[")[0])
+    return Told(check.needs if check else None)
+
+
+def again(
+    project: Project, before: Record, told: Told, readable: Sequence[str] | None, engine: Engine, mode: str = "run"
+) -> int:
     """Run the cell of `before` again: 1 if it is bad or did not run, else 0; a shell always gives 0.
+
+    A cell that did not come as far as saying which artifacts it reads gets the `readable` ones, KIND/NAME, or with None
+    all that `project` has.
 
     Raises ArtifactMismatch when what it read is no longer there, EngineUnavailable, WrongUsage without a terminal for
     the modes `shell` and `pdb`, and what preparing an image raises.
@@ -84,9 +104,10 @@ def again(project: Project, before: Record, engine: Engine, mode: str = "run") -
         log = log_of(project, folder.name)
         run = Repeated(project, environment, engine, telling, folder.name, folder, log, engine.version())
         run.records_file, run.publishes = "repro/results.jsonl", False
-        there = _lay_out(run, before)
-        run.cells = [_cell(project, environment, before, there)]
-        _tell_of_the_matrix(run, before)
+        there = _lay_out(run, before, readable)
+        run.cells = [Cell(before.cell, told.needs)]
+        run.told = {"kinds": told.kinds, "pairs": told.pairs}
+        run.about[before.cell] = {n: str(before.details[n]) for n in ("kind", "producer", "way") if n in before.details}
         run.prepared = replace(_prepare(run, before), environ=_ENVIRON)
         if mode == "shell":
             return _shell(run, run.prepared, there, before)
@@ -98,36 +119,20 @@ def again(project: Project, before: Record, engine: Engine, mode: str = "run") -
         return _conclude(run, before, name)
 
 
-def _lay_out(run: Run, before: Record) -> dict[str, list[str]]:
+def _lay_out(run: Run, before: Record, readable: Sequence[str] | None) -> dict[str, list[str]]:
     """Put the artifacts that the cell read where the run finds them; returns their ids by kind."""
     project = run.project
     for name in before.inputs:
         if not (artifacts.folder_of(project, name) / artifacts.MANIFEST).is_file():
             where = project.shown(artifacts.folder_of(project, name))
             raise ArtifactMismatch(f"{name}, which the cell read, is gone from {where}: {_remedy(project, name)}")
-    # A cell that did not come as far as being collected may have read anything.
-    wanted = list(before.inputs) or readable(project, load_checks(project.cells_file))
-    there = lay_out(run, wanted)
+    there = lay_out(run, list(before.inputs) or readable)
     for name, then in before.inputs.items():
         now = run.given.get(name, "")
         if now != then:
             what = f"{name} is not what the cell read (manifest {then[:12]}… then, {now[:12]}… now)"
             raise ArtifactMismatch(f"{what}: {_remedy(project, name)}")
     return there
-
-
-def _tell_of_the_matrix(run: Run, before: Record) -> None:
-    """What the recorder has to know of a cell of the matrix, and its record says."""
-    if before.cell.startswith(f"{pairs.TEST}::"):
-        about: dict[str, str] = {
-            name: str(before.details[name]) for name in ("kind", "producer", "way") if name in before.details
-        }
-        role = "consume" if "way" in about else "produce"
-        cell = pairs.PlannedCell(
-            before.environment, before.cell, role, about["kind"], about.get("producer", ""), about.get("way", "")
-        )
-        run.about[before.cell] = about
-        run.told = pairs.told_to_recorder([cell], pairs.load_kinds(run.project.root / "tests/pairs/kinds.toml"))
 
 
 def _remedy(project: Project, name: str) -> str:
@@ -142,11 +147,6 @@ def _remedy(project: Project, name: str) -> str:
     else:
         made = f"{producer} writes it"
     return f"{made}; if it then differs still, run the cell's own session anew and reproduce what that records"
-
-
-def _cell(project: Project, environment: Environment, before: Record, there: dict[str, list[str]]) -> Cell:
-    planned = planned_cells(load_checks(project.cells_file), environment, there)
-    return next((cell for cell in planned if cell.id == before.cell), Cell(before.cell))
 
 
 def _prepare(run: Repeated, before: Record) -> Prepared:

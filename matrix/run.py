@@ -7,7 +7,6 @@ its container is removed, its folder goes, and what had finished stands in the r
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import time
@@ -41,7 +40,6 @@ _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
 _SIGNS_OF_LIFE = ("collected", "selected", "started", "finished")  # each comes once, so that none can go on for ever
 _LEFT_OUT = "was planned, and pytest left it out unasked: addopts in pyproject.toml, or a hook in a conftest.py"
-_ARTIFACT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*/[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # KIND/NAME
 
 
 class Progress:
@@ -172,8 +170,8 @@ def run_environment(
         return run
 
 
-def lay_out(run: Run, only: Collection[str]) -> dict[str, list[str]]:
-    """Make the folders of `run`, with the artifacts `only` (KIND/NAME) in it; returns their ids by kind.
+def lay_out(run: Run, only: Collection[str] | None) -> dict[str, list[str]]:
+    """Make the folders of `run`, with the artifacts `only` (KIND/NAME, None: all) in it; returns their ids by kind.
 
     Raises ArtifactMismatch.
     """
@@ -349,7 +347,7 @@ def _take(run: Run, event: Event) -> None:
 
 def _publish(run: Run, artifact: str, event: Event) -> None:
     """Make an artifact of what a cell wrote. Raises ArtifactMismatch when it is none, or would be put elsewhere."""
-    if not _ARTIFACT.fullmatch(artifact) or ".." in artifact:
+    if not artifacts.NAME.fullmatch(artifact):
         raise ArtifactMismatch(f"{artifact!r} is no name of an artifact: KIND/NAME of letters, digits and _ . + -")
     manifest = artifacts.Manifest(artifact.partition("/")[0], run.environment.id, event.cell, event.versions, {})
     taken = run.folder / "taken"  # no process of a cell can change it while it is published

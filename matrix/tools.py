@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import platform
 import re
@@ -69,6 +70,21 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
     finally:
         if descriptor != -1:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to, which takes its place at the end of the block; what the dead left goes."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        process = left.name.rpartition(".")[2]
+        if process.isdigit() and not Path("/proc", process).exists():
+            left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def hold(folder: Path) -> int:

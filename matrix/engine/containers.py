@@ -36,7 +36,7 @@ from matrix.engine.process import (
 )
 from matrix.engine.storage import Storage
 from matrix.environments import Environment
-from matrix.errors import BadBundle, BaseImageUnavailable, DiskFull, EngineUnavailable
+from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.private import private_folder, sweep
 from matrix.project import Project
@@ -209,9 +209,6 @@ class Containers(Storage):
         raise BaseImageUnavailable(f"{which} is not here and cannot be pulled (…{words[-120:].strip()}): {remedy}")
 
     def _build(self, environment: Environment, base: Base, tag: str, log: Path) -> None:
-        trusted = self.project.trusts(environment)
-        if not trusted and environment.device == "gpu":  # its last step has what was installed on its PATH
-            raise BadBundle(f"the lock of {environment.id} is not this checkout's: no image for a GPU is built of it")
         sweep(self.project.state)
         with private_folder() as folder, self._own_name(base) as reference:
             context = self.project.state / "context"
@@ -222,7 +219,7 @@ class Containers(Storage):
             arguments += ["--build-arg", f"CUDA={base.cuda.reference}"] if base.cuda else []
             arguments += ["--build-arg", f"BASE={reference}", "--build-arg", f"ENVIRONMENT={environment.id}"]
             arguments += ["--label", f"carryover.environment={environment.id}"]
-            for name, path in images.secrets(folder, environment, trusted).items():
+            for name, path in images.secrets(folder, environment).items():
                 arguments += ["--secret", f"id={name},src={path}"]
             # podman: one container to build in, which _own_name removes
             arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")

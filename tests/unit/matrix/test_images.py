@@ -142,22 +142,6 @@ def test_how_patiently_an_index_is_asked_reaches_a_build_too(plain, tmp_path):
     assert sorted(lines) == sorted(["UV_HTTP_TIMEOUT=7", "UV_HTTP_CONNECT_TIMEOUT=8", "UV_HTTP_RETRIES=9"])
 
 
-def test_a_lock_that_is_not_trusted_is_installed_without_a_password_and_runs_nothing(plain, tmp_path):
-    plain.setenv("UV_INDEX", "https://u:p@a.example/simple?key=p own=HTTPS://p@b.example:8/x")
-    plain.setenv("PIP_INDEX_URL", "https://c.example/simple")
-    file = images.secrets(tmp_path, ROW, trusted=False)["index"]
-    script = f'set -a; . {file}; echo "$UV_INDEX|$UV_DEFAULT_INDEX"; uv pip install x; uv venv y'
-    (tmp_path / "uv").write_text('#!/bin/sh\necho "$@"\n')
-    (tmp_path / "uv").chmod(0o755)
-    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=environ)
-    assert done.stdout.splitlines() == [
-        "https://a.example/simple own=HTTPS://b.example:8/x|https://c.example/simple",
-        "pip install x --no-build --no-compile-bytecode",
-        "venv y",
-    ]
-
-
 def test_pips_index_does_not_replace_uvs_own(plain, tmp_path):
     plain.setenv("PIP_INDEX_URL", "https://pip.example/simple")
     plain.setenv("UV_DEFAULT_INDEX", "https://uv.example/simple")
