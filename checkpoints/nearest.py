@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import Mapping, Sequence
 
 _MOST_COMPARED = 1000
+# Of longer names only the end is compared, which says most.
+_LONGEST = 1000
 
 
 @lru_cache(maxsize=4096)
 def _words(name: str) -> set[str]:
     """The words of a name, and its numbers with the words that they number: `layer_1` is no `conv_1`."""
-    found = re.findall(r"([a-z]*)_?(\d*)", name.lower())
+    found = re.findall(r"([a-z]*)_?(\d*)", name[-_LONGEST:].lower())
     return {word for word, _ in found if word} | {word + number for word, number in found if number}
 
 
@@ -26,7 +28,10 @@ def likeness(name: str, other: str) -> float:
 @lru_cache(maxsize=4096)
 def natural(name: str) -> list[tuple[int, str]]:
     """A key to sort by that puts `cell_2` before `cell_10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name[-_LONGEST:])
+    # Of two numbers the one with more digits is larger, but for zeros in front.
+    digits = [part.lstrip("0") for part in parts]
+    return [(len(digits[at]), digits[at]) if at % 2 else (-1, part) for at, part in enumerate(parts)]
 
 
 def in_common(name: str, others: Sequence[str]) -> dict[str, int]:

@@ -415,7 +415,8 @@ def _keep(rules: Sequence[AnyRule], targets: Mapping[str, Target]) -> tuple[dict
 
 def _compile(rule: AnyRule) -> Pattern[str]:
     try:
-        pattern = re.compile(rule.pattern)
+        # A name may hold line breaks, and what an error suggests matches it.
+        pattern = re.compile(rule.pattern, re.DOTALL)
         if isinstance(rule, (Rule, Layer)):
             # Finds a reference to a group that the pattern lacks before any tensor is looked at.
             re.sub(pattern, rule.target, "")

@@ -7,10 +7,10 @@ order of the numbers: from `dense_3` to `dense`. Nothing tells which of the two 
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Dict, FrozenSet, Iterable, NamedTuple, Sequence, Tuple
 
+from .numbering import split_number
 from .plan import Row
 
 Parts = Tuple[str, ...]
@@ -118,11 +118,11 @@ def _words(name: Parts) -> tuple[Word, ...]:
     """The words of a name with their numbers: `layer_1/dense` says what `layer_1_dense` does; `dense` is number 0."""
     found: list[tuple[str, list[int]]] = []
     for part in "_".join(name).split("_"):
-        stem = re.sub(r"\d+$", "", part)
+        stem, number = split_number(part)
         if stem or not found:
             found.append((stem, []))
-        if part != stem:
-            found[-1][1].append(int(part[len(stem) :]))
+        if number is not None:
+            found[-1][1].append(number)
     return tuple((stem, _without_zeros(numbers)) for stem, numbers in found)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Callable, NamedTuple, Sequence, Tuple
 
 from .inference import Candidate
-
-_NUMBERED = re.compile(r"(.*?)(?:_?(\d+))?")
+from .numbering import split_number
 
 
 class Choice(NamedTuple):
@@ -193,8 +191,9 @@ def _series(names: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
     found: dict[tuple[int, tuple[str, ...]], list[tuple[int, tuple[str, ...]]]] = {}
     for name in names:
         for place, part in enumerate(name):
-            match = _NUMBERED.fullmatch(part)
-            if match is not None:
-                alike = (*name[:place], match.group(1), *name[place + 1 :])
-                found.setdefault((place, alike), []).append((int(match.group(2) or 0), name))
+            stem, number = split_number(part)
+            if number is not None and stem.endswith("_"):
+                stem = stem[:-1]
+            alike = (*name[:place], stem, *name[place + 1 :])
+            found.setdefault((place, alike), []).append((number or 0, name))
     return [[name for _, name in sorted(members)] for members in found.values() if len(members) > 1]

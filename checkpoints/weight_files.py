@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
+from .numbering import is_number
+
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
 
@@ -92,7 +94,7 @@ def _early_layers(name: str) -> Iterator[tuple[str, str, int]]:
     for place, part in enumerate(parts[:-1]):
         if part == _EARLY:
             word, _, number = parts[place + 1].rpartition("_")
-            numbered = bool(word) and number.isdigit()
+            numbered = bool(word) and is_number(number)
             yield "/".join(parts[: place + 1]), word if numbered else parts[place + 1], int(number) if numbered else 0
 
 

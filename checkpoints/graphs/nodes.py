@@ -95,7 +95,7 @@ def split_reference(reference: str) -> Ref:
         return Ref(reference)
     name, _, tail = reference.partition(":")
     number = tail.rpartition(":")[2]
-    return Ref(name, int(number) if number.isdigit() and len(number) < 7 else 0)
+    return Ref(name, int(number) if number.isdecimal() and len(number) < 7 else 0)
 
 
 def _parse(data: Any) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
