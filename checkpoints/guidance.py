@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from .atomic import is_temporary
 from .errors import CheckpointError
 from .table import ends_as_table
 
@@ -36,9 +37,9 @@ def what_else(head: bytes) -> str:
 
 
 def names_in(directory: str) -> list[str]:
-    """The names in `directory`, sorted; CheckpointError if they cannot be listed."""
+    """The names in `directory`, sorted, without what is being written; CheckpointError if they cannot be listed."""
     try:
-        return sorted(os.listdir(directory or "."))
+        return sorted(name for name in os.listdir(directory or ".") if not is_temporary(name))
     except OSError as error:
         raise CheckpointError(f"{directory}: {error.strerror or error}") from None
 

@@ -7,16 +7,17 @@ objects that come in are asked for what they have.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import uuid
+from math import inf
 from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from . import dtypes
+from .atomic import Placement
 from .errors import CheckpointError
+from .open import open_checkpoint
 from .weight_files import Variables, find_places
 
 
@@ -200,16 +201,16 @@ def save(model: Any, path: str, overwrite: bool = False) -> None:
 
     Raises CheckpointError if it exists and `overwrite` is not set, or if this Keras cannot write it.
     """
-    if os.path.lexists(path) and not overwrite:
-        raise CheckpointError(f"{path}: exists already, and overwriting was not asked for")
-    directory, base = os.path.split(path)
-    # Keras goes by the suffix, so the hidden name keeps it.
-    temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{base}")
-    try:
-        (model.save_weights if path.endswith(".weights.h5") else model.save)(temporary)
-        os.replace(temporary, path)
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    finally:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
+    # Keras goes by the suffix, which the hidden name keeps.
+    with Placement([path], overwrite, lambda names: _check_saved(model, names[0])) as (temporary,):
+        try:
+            (model.save_weights if path.endswith(".weights.h5") else model.save)(temporary)
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+
+def _check_saved(model: Any, path: str) -> None:
+    """Raises CheckpointError unless the file that `model` was saved to can be read, and holds something."""
+    with open_checkpoint(path, inf) as written:
+        if model.weights and not written.tensors:
+            raise CheckpointError(f"{path}: no variables are in it")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any, BinaryIO, Mapping, Sequence
 
 from . import dtypes
 from .atomic import Replacement
+from .budget import Budget
+from .bundle import Bundle
+from .checkpoint import Checkpoint, TensorInfo
 from .copies import Copies
 from .crc32c import crc32c, mask
 from .errors import CheckpointError
+from .foreign_text import named
 from .source import Source
 from .spans import byte_view
 from .strings import write_strings
@@ -41,8 +46,14 @@ def write_saver(prefix: Any, tensors: Mapping[str, Any], overwrite: bool = False
     _check_names(prefix, tensors)
     # Renamed in this order: a reader that finds the index finds the data.
     targets = [prefix + ".data-00000-of-00001", prefix + ".index"]
-    with Replacement(targets, overwrite) as (data, index):
-        entries = _write_data(data, prefix, tensors)
+    written: dict[str, TensorInfo] = {}
+
+    def check(paths: Sequence[str]) -> None:
+        with Bundle(paths[1][: -len(".index")], Budget(inf)) as bundle:
+            check_listing(bundle, written)
+
+    with Replacement(targets, overwrite, check) as (data, index):
+        entries = _write_data(data, prefix, tensors, written)
         table = TableWriter(index)
         table.add(b"", _HEADER)
         for key in sorted(entries):
@@ -54,14 +65,40 @@ def _check_names(prefix: str, tensors: Mapping[str, Any]) -> None:
     for name in tensors:
         if not isinstance(name, str) or not name or name[0] == "\0":
             raise CheckpointError(f"{prefix}: {name!r} cannot be a tensor's name")
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise CheckpointError(f"{prefix}: {name!r} cannot be a tensor's name: it is no valid Unicode") from None
 
 
-def _write_data(stream: BinaryIO, prefix: str, tensors: Mapping[str, Any]) -> dict[bytes, bytes]:
+def check_listing(written: Checkpoint, wanted: Mapping[str, TensorInfo]) -> None:
+    """Raises CheckpointError unless the file lists the tensors that were `wanted`, with their types and shapes."""
+    for name in [*wanted, *written.tensors]:
+        have, want = written.tensors.get(name), wanted.get(name)
+        if have is None or want is None:
+            raise CheckpointError(f"tensor {named(name)}: {'is not there' if have is None else 'was not asked for'}")
+        check_described(f"tensor {named(name)}", want, have.dtype, have.shape)
+
+
+def check_described(place: str, info: TensorInfo, dtype: str | None, shape: tuple[int, ...]) -> None:
+    """Raises CheckpointError unless a value is of the type and shape that its description has."""
+    if (info.dtype, info.shape) != (dtype, shape):
+        have, want = f"{dtype} {list(shape)}", f"{info.dtype} {list(info.shape)}"
+        raise CheckpointError(f"{place}: {named(info.name)} is {have}, and was to be {want}")
+
+
+def _write_data(
+    stream: BinaryIO, prefix: str, tensors: Mapping[str, Any], written: dict[str, TensorInfo]
+) -> dict[bytes, bytes]:
     entries: dict[bytes, bytes] = {}
     offset = 0
     with Copies(stream) as copies:
         for name in sorted(tensors):
-            dtype, shape, size, crc = _write_tensor(stream, copies, tensors, name, f"{prefix}: tensor {name}")
+            place = f"{prefix}: tensor {named(name)}"
+            dtype, shape, size, crc = _write_tensor(stream, copies, tensors, name, place)
+            written[name] = TensorInfo(name, dtypes.BY_NUMBER[dtype].name, shape, size)
+            if isinstance(tensors, Source):
+                check_described(place, tensors.infos[name], written[name].dtype, shape)
             dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
             entry = field(1, dtype) + field(2, dims)
             if offset:

@@ -184,7 +184,7 @@ def _parse_block(data: bytes | bytearray, size: int, budget: Budget, place: str)
     key = b""
     # Keys share prefixes, so a small block could unpack into very many long keys.
     each = TENSOR // CHARACTER
-    most = left = int(min(budget.listing_left() // CHARACTER, 1 << 62))
+    most = left = int(min(budget.listing_left(), 1 << 62)) // CHARACTER
     while position < end:
         # Nothing outside the block is read: four bytes at least stand behind its entries.
         shared, unshared, length = data[position : position + 3]

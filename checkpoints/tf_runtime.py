@@ -6,10 +6,14 @@ Everything is imported when a function is called, and works with TF 1.15 as with
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from .atomic import Placement
+from .budget import Budget
+from .bundle import Bundle
 from .errors import ArgumentError, CheckpointError
 from .graph_layers import consumers, layer_tensors, reached, sources
 
@@ -255,7 +259,12 @@ def write_objects(model: Any, path: str, overwrite: bool = False) -> None:
     Raises CheckpointError without TensorFlow, or if it exists and `overwrite` is not set.
     """
     tf = _tensorflow("an object-based checkpoint")
-    if os.path.lexists(path + ".index") and not overwrite:
-        raise CheckpointError(f"{path}.index: exists already, and overwriting was not asked for")
-    # TensorFlow writes under temporary names itself and renames the index last.
-    tf.train.Checkpoint(model=model).write(path)
+
+    def check(names: Sequence[str]) -> None:
+        with Bundle(names[1][: -len(".index")], Budget(inf)) as written:
+            if model.weights and not written.tensors:
+                raise CheckpointError(f"{path}: no variables are in it")
+
+    targets = [path + ".data-00000-of-00001", path + ".index"]
+    with Placement(targets, overwrite, check) as (_, index):
+        tf.train.Checkpoint(model=model).write(index[: -len(".index")])

@@ -6,16 +6,19 @@ import json
 import os
 import re
 import zipfile
-from typing import Any, Callable, Iterable
+from math import inf
+from typing import Any, Callable, Iterable, Sequence
 
 from . import dtypes
-from .archives import METADATA, SAFE_NAMES
+from .archives import METADATA, SAFE_NAMES, Npz, SafeTensors
 from .atomic import Replacement
-from .checkpoint import TensorInfo, element_count
+from .budget import Budget
+from .checkpoint import Checkpoint, TensorInfo, element_count
 from .copies import Copies
 from .errors import ArgumentError, CheckpointError
+from .foreign_text import named, shorten
 from .roles import is_bookkeeping
-from .saver import encode_tensor, write_saver
+from .saver import check_described, check_listing, encode_tensor, write_saver
 from .source import UNREADABLE, Source
 
 _LARGE = 64 << 20
@@ -72,11 +75,13 @@ def write_npz(path: str, source: Source, overwrite: bool = False) -> None:
 
     _refuse(path, [info for info in source.infos.values() if info.dtype == "string"], "npz without pickles")
     _refuse_names(path, source.infos, "npz", _not_in_zip)
-    with Replacement([path], overwrite) as (stream,):
+    with Replacement([path], overwrite, _reads_back(Npz, source)) as (stream,):
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for name in source:
                 with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asarray(source[name]), allow_pickle=False)
+                    array = np.asarray(source[name])
+                    check_described(path, source.infos[name], dtypes.name_of(array.dtype), array.shape)
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def write_safetensors(path: str, source: Source, overwrite: bool = False) -> None:
@@ -97,15 +102,29 @@ def write_safetensors(path: str, source: Source, overwrite: bool = False) -> Non
     # The bytes of the tensors begin at a page, so that they can be mapped, and are written as whole pages; those of
     # large files where kernels begin larger pieces than pages, which takes a tenth less time.
     text += b" " * (-(8 + len(text)) % (4096 if offset < _LARGE else 65536))
-    with Replacement([path], overwrite) as (stream,):
+    with Replacement([path], overwrite, _reads_back(SafeTensors, source)) as (stream,):
         stream.write(len(text).to_bytes(8, "little") + text)
         with Copies(stream) as copies:
             for name in source:
                 stored = source.stored(name)
                 if stored is None:
-                    stream.write(encode_tensor(source[name], f"{path}: tensor {name}", checksum=False)[2])
+                    number, shape, data, _ = encode_tensor(
+                        source[name], f"{path}: tensor {named(name)}", checksum=False
+                    )
+                    check_described(path, source.infos[name], dtypes.BY_NUMBER[number].name, shape)
+                    stream.write(data)
                 else:
                     stored.copy(copies)
+
+
+def _reads_back(reader: Callable[[str, Budget], Checkpoint], source: Source) -> Callable[[Sequence[str]], None]:
+    """A check that `reader` lists in a file of one path what `source` says of its tensors."""
+
+    def check(paths: Sequence[str]) -> None:
+        with reader(paths[0], Budget(inf)) as written:
+            check_listing(written, source.infos)
+
+    return check
 
 
 def _refuse(path: str, infos: list[TensorInfo], what: str) -> None:
@@ -118,7 +137,7 @@ def _refuse_names(path: str, names: Iterable[str], what: str, why_not: Callable[
     for name in names:
         why = why_not(name)
         if why:
-            shown = repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "...")
+            shown = repr(shorten(name, _SHOWN))
             raise CheckpointError(f"{path}: {what} cannot hold a tensor named {shown}: {why}")
 
 
