@@ -39,6 +39,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: dict[str, str]
 
 
+def is_by(name: str, environment: str) -> bool:
+    """Whether the artifact KIND/NAME is called after its producer, as it is or as made of another artifact."""
+    producer = name.partition("/")[2]
+    return producer == environment or producer.startswith(f"{environment}-of-")
+
+
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     return {path.relative_to(folder).as_posix(): _digest(path) for path in files}

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from matrix import process_log
 from matrix.engine import Engine, Say, choose
 from matrix.environments import Environment
 from matrix.errors import GoldenFailed
@@ -57,7 +58,7 @@ def _make(
         prepared = engine.prepare(environment, log, say)
         say(f"running {graph} in {prepared.image}")
         running = None
-        with log.open("ab") as output:
+        with process_log.appended(log) as output:
             try:
                 with undisturbed():  # so that what was started is known, and ended
                     running = engine.start(prepared, folder, [*words, *arguments], output)
@@ -72,7 +73,7 @@ def _make(
         if status or made.is_symlink() or not made.is_file():
             reason = _reason(log, status).replace(f"{inside['in']}/{graph.name}", str(graph))
             raise GoldenFailed(f"{reason} (in {environment.id}; log: {project.shown(log)})")
-        shutil.copy(made, to)
+        shutil.copyfile(made, to)  # without its mode
 
 
 def make_golden(project: Project, options: argparse.Namespace) -> int:
@@ -111,6 +112,6 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 
 def _reason(log: Path, status: int) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in process_log.last_part(log).splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return (errors or lines or [f"exit status {status}"])[-1][:400]

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from matrix import artifacts
+from matrix import artifacts, process_log
 from matrix.engine import Engine, Prepared, Running, gpu_here, kill
 from matrix.engine.containers import did_not_start, of_the_container
 from matrix.engine.process import recorder
@@ -28,6 +28,7 @@ from matrix.errors import ArtifactMismatch, CarryoverError, DiskFull, EngineUnav
 from matrix.events import Event, EventReader, NotEvents
 from matrix.plain import clear, copy_folder
 from matrix.plan import Cell, Check, load_checks, planned_cells
+from matrix.process_log import last_part
 from matrix.project import Project
 from matrix.results import NO_RESULT, RUNS, Begun, Outcome, Record, Results, append_lines, missing
 from matrix.run_folder import log_of, run_folder
@@ -35,6 +36,7 @@ from matrix.tools import host, undisturbed
 
 _PYTEST_STATUSES = range(6)
 _PYTEST_USAGE = 4
+_NARROWING = ("-k", "-m", "--deselect", "--ignore")  # options of pytest that leave cells out
 _DID_NOT_START = (125, 126, 127)  # docker's and podman's own, for a container or what is to run in it
 _RECORDER_NO_SPACE = 76  # tests/recorder.py
 _POLL_SECONDS = 0.02
@@ -144,13 +146,14 @@ def run_environment(
     """Prepare `environment`, run its cells with `arguments` for pytest, and return the Run with a record for each.
 
     Raises a CarryoverError when no cell could be run at all; the cells are then recorded as not run, with the reason,
-    unless it is the arguments that are wrong: that says nothing of the cells, and what is recorded of them stands.
+    unless it is the arguments that are wrong, or leave out cells of which nobody knows yet: that says nothing of the
+    cells, and what is recorded of them stands.
     """
     with run_folder(project, environment, engine) as folder:
         run = Run(
             project, environment, engine, progress, folder.name, folder, log_of(project, folder.name), engine.version()
         )
-        run.narrowed = any(not a.startswith("-") or a.startswith(("-k", "-m", "--deselect")) for a in arguments)
+        run.narrowed = any(not a.startswith("-") or a.startswith(_NARROWING) for a in arguments)
         checks = load_checks(project.cells_file)
         there = lay_out(run, readable(project, checks))
         run.cells = planned_cells(checks, environment, there)
@@ -164,8 +167,9 @@ def run_environment(
         except CarryoverError as error:
             run.progress = Progress()  # the error is told once, not once a cell
             with suppress(OSError):  # a full disk: the error itself says so
-                for cell in [] if arguments and isinstance(error, NothingSelected) else run.cells:
-                    run.record(cell.id, Outcome.NOT_RUN, str(error), details={"how": NO_RESULT})
+                unknown = (arguments and isinstance(error, NothingSelected)) or (run.narrowed and run.selected is None)
+                for cell in [] if unknown else _pending(run):
+                    run.record(cell, Outcome.NOT_RUN, str(error), details={"how": NO_RESULT})
             raise
         return run
 
@@ -233,7 +237,7 @@ def _raise_for(run: Run, status: int, arguments: Sequence[str]) -> None:
     if status == _RECORDER_NO_SPACE or (status in _DID_NOT_START and not shutil.disk_usage(run.log.parent).free):
         raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
     if status in _DID_NOT_START and run.engine.isolation == "container" and run.current is None:
-        words = did_not_start(run.log.read_text(errors="replace"))
+        words = did_not_start(last_part(run.log))
         raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}; log: {run.shown_log}")
 
 
@@ -265,7 +269,7 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     killed = False
     running = None
     assert run.prepared is not None
-    with run.log.open("ab") as output:
+    with process_log.appended(run.log) as output:
         try:
             with undisturbed():  # so that what was started is known, and ended
                 words = recorder(run.engine.inside(run.folder)["out"], arguments)
@@ -349,6 +353,8 @@ def _publish(run: Run, artifact: str, event: Event) -> None:
     """Make an artifact of what a cell wrote. Raises ArtifactMismatch when it is none, or would be put elsewhere."""
     if not artifacts.NAME.fullmatch(artifact):
         raise ArtifactMismatch(f"{artifact!r} is no name of an artifact: KIND/NAME of letters, digits and _ . + -")
+    if not artifacts.is_by(artifact, run.environment.id):
+        raise ArtifactMismatch(f"{artifact!r} is not called after {run.environment.id}, which wrote it")
     manifest = artifacts.Manifest(artifact.partition("/")[0], run.environment.id, event.cell, event.versions, {})
     taken = run.folder / "taken"  # no process of a cell can change it while it is published
     try:
@@ -359,39 +365,38 @@ def _publish(run: Run, artifact: str, event: Event) -> None:
 
 
 def _record_crash(run: Run, status: int, killed: bool) -> None:
-    """The cell that was under way when the process ended, or all that are left, if it ended before any."""
-    seconds = run.project.limits.cell_seconds
-    if run.broken:
-        for cell in [run.current[0]] if run.current else _pending(run):
-            run.record(cell, Outcome.FAILED, run.broken)
-        return
-    if killed:
-        reason = f"not done after {seconds} s (CARRYOVER_CELL_SECONDS)"
-        if run.current:
-            run.record(run.current[0], Outcome.TIMED_OUT, reason, float(seconds))
-        elif run.narrowed and run.selected is None:
-            raise NothingSelected(f"pytest had selected nothing yet: {reason}; log: {run.shown_log}")
-        else:
-            for cell in _pending(run):
-                run.record(cell, Outcome.TIMED_OUT, f"before any cell began: {reason}")
-        return
-    number = -status if status < 0 else status - 128
-    cause = f"exit status {status}"
-    if 0 < number < 65:
-        cause = f"{signal.Signals(number).name if number in list(signal.Signals) else number} ended the interpreter"
-        if status < 0 and run.engine.isolation == "container":
-            cause = (
-                f"{cause.partition(' ')[0]} ended `{run.engine.name} run`, which held its container: not the cell's own"
-            )
-        elif number == signal.SIGKILL and run.engine.isolation == "container":
-            cause += f"; the memory limit is {run.project.limits.memory} (CARRYOVER_MEMORY)"
+    """The cell that was under way when the process ended, or all that are left, if it ended before any.
+
+    Raises NothingSelected where the arguments leave cells out, and nobody can say yet which.
+    """
+    outcome, reason = _why_it_ended(run, status, killed)
     if run.current:
         cell, begun = run.current
-        run.record(cell, Outcome.CRASHED, cause, round(time.monotonic() - begun, 3))
+        limit = float(run.project.limits.cell_seconds)
+        run.record(cell, outcome, reason, limit if killed else round(time.monotonic() - begun, 3))
         return
-    words = _last_words(run.log)
+    if run.narrowed and run.selected is None:
+        raise NothingSelected(f"pytest had selected nothing yet: {reason}; log: {run.shown_log}")
+    before = "" if run.broken else "before any cell began: "
+    words = f": {_last_words(run.log)}" if outcome is Outcome.CRASHED else ""
     for cell in _pending(run):
-        run.record(cell, Outcome.CRASHED, f"before any cell began: {cause}: {words}")
+        run.record(cell, outcome, f"{before}{reason}{words}")
+
+
+def _why_it_ended(run: Run, status: int, killed: bool) -> tuple[Outcome, str]:
+    if run.broken:
+        return Outcome.FAILED, run.broken
+    if killed:
+        return Outcome.TIMED_OUT, f"not done after {run.project.limits.cell_seconds} s (CARRYOVER_CELL_SECONDS)"
+    number = -status if status < 0 else status - 128
+    if not 0 < number < 65:
+        return Outcome.CRASHED, f"exit status {status}"
+    name = signal.Signals(number).name if number in list(signal.Signals) else str(number)
+    container = run.engine.isolation == "container"
+    if status < 0 and container:
+        return Outcome.CRASHED, f"{name} ended `{run.engine.name} run`, which held its container: not the cell's own"
+    limit = f"; the memory limit is {run.project.limits.memory} (CARRYOVER_MEMORY)"
+    return Outcome.CRASHED, f"{name} ended the interpreter{limit if number == signal.SIGKILL and container else ''}"
 
 
 def _pending(run: Run) -> list[str]:
@@ -425,6 +430,6 @@ def _is_below(cell: str, paths: Sequence[str]) -> bool:
 
 
 def _last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in last_part(log).splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line.lower()]
     return (errors or lines or ["it said nothing"])[-1][:300]

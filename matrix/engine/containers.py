@@ -317,6 +317,7 @@ class Containers(Storage):
         """`docker run`, with all that a container of cells may and may not do."""
         limits = self.project.limits
         options = ["--name", run.name, "--rm", "--interactive", "--init", "--network=none", "--read-only"]
+        options.append("--log-driver=none")  # the engine's own copy of all that a cell says would have no limit
         options += ["--tmpfs=/tmp:rw,exec,size=2g", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
         options += ["--security-opt=label=disable", "--pids-limit=4096", f"--user={os.getuid()}:{os.getgid()}"]
         options += [f"--memory={limits.memory}", f"--memory-swap={limits.memory}", "--workdir=/src"]

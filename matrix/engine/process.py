@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from matrix import process_log
 from matrix.environments import Environment
 from matrix.errors import BuildFailed, CarryoverError, DiskFull
 from matrix.locks import NETWORK
@@ -135,8 +136,8 @@ def run_build(
     command: Sequence[str], environ: dict[str, str], environment: Environment, log: Path, seconds: int
 ) -> None:
     """Run a build with its words in `log`. Raises BuildFailed or DiskFull with the line that says why."""
-    with log.open("ab") as output:
-        start = output.tell()
+    start = log.stat().st_size if log.exists() else 0
+    with process_log.appended(log) as output:
         process = None
         try:
             with undisturbed():  # so that what was started is known, and ended
@@ -151,7 +152,7 @@ def run_build(
                 kill(process)
     if status == 0:
         return
-    words = log.read_bytes()[start:].decode(errors="replace")
+    words = process_log.last_part(log, log.stat().st_size - start)
     raise _build_error(environment, words, log)
 
 

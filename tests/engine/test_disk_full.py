@@ -49,8 +49,9 @@ def test_no_space_for_records(planted):
         assert planted.run().status == 0
         before = (reports / "results.jsonl").read_bytes()
         fill(reports)
-        done = planted.run()
-        assert (done.status, "no space left" in done.error) == (9, True), done.err
+        for arguments in ([], ["-k", "test_1"]):
+            done = planted.run(*arguments)
+            assert (done.status, "no space left" in done.error) == (9, True), done.err
         assert (reports / "results.jsonl").read_bytes().startswith(before)
         assert planted.records()  # which checks that every line is whole
         (reports / "filler").unlink()

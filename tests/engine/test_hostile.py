@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.engine.planted import Planted
+from tests.engine.planted import ID, Planted, until, wait
 
 CELLS = r"""
 import os, signal
@@ -21,10 +21,10 @@ def write(folder):
 def test_puts_a_link_into_an_artifact(new_artifact):
     os.symlink(VICTIM + "/secret", os.path.join(new_artifact("loot"), "stolen"))
 
-def test_is_itself_a_link(record_property):
+def test_is_itself_a_link(record_property, environment):
     os.makedirs(OUT + "/artifacts/linked")
-    os.symlink(VICTIM, OUT + "/artifacts/linked/whole")
-    record_property("artifact", "linked/whole")
+    os.symlink(VICTIM, OUT + "/artifacts/linked/" + environment["id"])
+    record_property("artifact", "linked/" + environment["id"])
 
 def test_puts_a_pipe_into_an_artifact(new_artifact):
     os.mkfifo(os.path.join(new_artifact("piped"), "pipe"))
@@ -42,8 +42,16 @@ def test_names_a_hidden_place(record_property):
     write(OUT + "/artifacts/saved/.hidden")
     record_property("artifact", "saved/.hidden")
 
-def test_has_written_nothing(record_property):
-    record_property("artifact", "saved/nothing")
+def test_has_written_nothing(record_property, environment):
+    record_property("artifact", "nothing/" + environment["id"])
+
+def test_names_another_producer(record_property):
+    write(OUT + "/artifacts/saved/cpu-tf1.15")
+    record_property("artifact", "saved/cpu-tf1.15")
+
+def test_names_a_longer_producer(record_property, environment):
+    write(OUT + "/artifacts/saved/" + environment["id"] + "0")
+    record_property("artifact", "saved/" + environment["id"] + "0")
 
 def test_leads_the_plan_away():
     os.remove(OUT + "/plan.json")
@@ -89,12 +97,14 @@ def turned(container_engine, tmp_path_factory, locks):
     ("cell", "outcome", "reason"),
     [
         ("puts_a_link_into_an_artifact", "failed", f"{KEPT}artifacts/loot/ID/stolen is a link"),
-        ("is_itself_a_link", "failed", f"{KEPT}artifacts/linked/whole is a link"),
+        ("is_itself_a_link", "failed", f"{KEPT}artifacts/linked/ID is a link"),
         ("puts_a_pipe_into_an_artifact", "failed", f"{KEPT}artifacts/piped/ID/pipe is neither a file nor a folder"),
         ("leads_the_manifest_away", "failed", f"{KEPT}artifacts/led/ID/manifest.json is a link"),
         ("names_another_place", "failed", f"{KEPT}'../.git/hooks' is no name of an artifact"),
         ("names_a_hidden_place", "failed", f"{KEPT}'saved/.hidden' is no name of an artifact"),
-        ("has_written_nothing", "failed", f"{KEPT}artifacts/saved/nothing is not there"),
+        ("has_written_nothing", "failed", f"{KEPT}artifacts/nothing/ID is not there"),
+        ("names_another_producer", "failed", f"{KEPT}'saved/cpu-tf1.15' is not called after ID"),
+        ("names_a_longer_producer", "failed", f"{KEPT}'saved/ID0' is not called after ID"),
         ("leads_the_plan_away", "crashed", "SIGKILL"),
         ("puts_a_folder_in_its_place", "crashed", "SIGKILL"),
         ("leads_all_artifacts_away", "crashed", "SIGKILL"),
@@ -144,3 +154,50 @@ def test_what_stands_where_events_are_read_ends_the_cell_at_once(planted, instea
     assert planted.outcomes() == {"test_turns": "failed", "test_passes": "passed"}
     assert said in planted.records()["test_turns"].reason, planted.records()["test_turns"].reason
     assert planted.left() == []
+
+
+def test_setuid_file_is_out_of_reach(planted):
+    """A cell that root runs can make one, in a folder that nobody else gets into, and it goes with the folder."""
+    planted.cells(
+        "import os, time\n\ndef test_makes_one():\n    path = os.environ['CARRYOVER_OUT'] + '/tool'\n"
+        "    open(path, 'w').close()\n    os.chmod(path, 0o4755)\n    time.sleep(600)\n"
+    )
+    process = planted.start()
+    (tool,) = until(lambda: [p for p in planted.root.glob(".carryover/runs/*/out/tool") if p.stat().st_mode & 0o4000])
+    assert tool.parent.parent.stat().st_mode & 0o777 == 0o700
+    process.terminate()
+    wait(process)
+    assert planted.left() == []
+
+
+def test_artifact_loses_setuid(planted):
+    planted.cells(
+        "import os\n\ndef test_makes_one(new_artifact):\n    path = new_artifact('thing') + '/tool'\n"
+        "    open(path, 'w').close()\n    os.chmod(path, 0o6755)\n"
+    )
+    assert planted.run().status == 0
+    (tool,) = planted.root.glob("artifacts/thing/*/tool")
+    assert tool.stat().st_mode & 0o7111 == 0
+
+
+SCREEN = "\x1b]0;title\x07\x1b[2J\u202e"
+
+
+def test_terminal_and_files_are_safe(planted):
+    """What a cell says, what it calls its figures and how it fails is shown escaped, there and in every file."""
+    (planted.root / "matrix").mkdir()
+    (planted.root / "matrix/ledger.toml").write_text("entries = []\n")
+    planted.cells(
+        f"SCREEN = {SCREEN!r}\n\ndef test_draws(record_property):\n    record_property('text', SCREEN)\n"
+        "    record_property(SCREEN, SCREEN)\n    print(SCREEN)\n    assert False, SCREEN\n"
+    )
+    done = planted.run("-s")
+    assert done.status == 1 and "\\x1b]0;title\\x07" in done.out
+    again = planted.do("repro", f"{ID}/cells::draws")
+    report = planted.do("report")
+    for told in (done.out, done.err, again.out, again.err, report.out, report.err):
+        assert told.replace("\n", "").isprintable(), told
+    files = [path for path in planted.root.glob("reports/**/*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".log", ".jsonl", ".html", ".md", ".xml", ".json"}
+    for path in files:
+        assert not set(SCREEN) & set(path.read_text()) - set("]0;title[2J"), path

@@ -104,6 +104,18 @@ def test_what_hangs_before_anything_is_selected_is_not_blamed_on_cells_that_may_
     assert (done.status, "CARRYOVER_CELL_SECONDS" in done.error, planted.outcomes()) == (10, True, {})
 
 
+def test_crash_before_selection(planted):
+    """One cell was asked for: of the others, and of what is recorded of them, that says nothing."""
+    planted.cells("def test_one(): pass\ndef test_other(): pass\n")
+    assert planted.run().status == 0
+    (planted.root / "tests/environment/conftest.py").write_text("import os\nos.abort()\n")
+    done = planted.run("-k", "one")
+    assert (done.status, "SIGABRT ended the interpreter" in done.error) == (10, True), done.err
+    assert planted.outcomes() == {"test_one": "passed", "test_other": "passed"}
+    done = planted.run()
+    assert (done.status, planted.outcomes()) == (1, {"test_one": "crashed", "test_other": "crashed"})
+
+
 def test_a_module_that_skips_itself_is_not_run_with_its_reason(planted):
     planted.cells('import pytest\n\npytest.importorskip("no_such_module")\n\ndef test_never(): pass\n')
     planted.cells("def test_passes(): pass\n", module="test_other")
