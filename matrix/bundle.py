@@ -29,6 +29,7 @@ from matrix.locks import check_lock
 from matrix.project import Project
 from matrix.results import Record
 from matrix.table import short
+from matrix.tar_reader import is_plain_name
 from matrix.tools import whole_file
 
 VERSION = 2
@@ -218,8 +219,7 @@ def _check_name(name: str, shown: str) -> None:
     """A name is one that `write` gives, of a place below the folder that it is unpacked to."""
     parts = name.split("/")
     ours = name in (LOG, FILES + _SINGLE) or (f"{parts[0]}/" == FILES and len(parts) > 2 and parts[1] in _FOLDERS)
-    plain = name.isprintable() and "\\" not in name and len(name.encode()) <= 255 and not {"", ".", ".."} & set(parts)
-    if not ours or not plain:
+    if not ours or not is_plain_name(name):
         raise BadBundle(f"{shown} is refused: it lists {name[:100]!a}, which is no file of a bundle")
 
 

@@ -1,27 +1,22 @@
-"""What the jobs of a workflow call: the plan they fan out from, one environment's part, and all parts made one again.
-
-A part is a `part-STAGE-ENVIRONMENT.TRY.tar.gz` with the reports/ and artifacts/ of one job's checkout.
-"""
+"""What the jobs of a workflow call: the plan they fan out from, one environment's part, and all parts made one."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
-import zlib
 from pathlib import Path
 
 import msgspec
 
-from matrix import artifacts, bundle, gitlab, sweep
+from matrix import artifacts, bundle, gitlab, parts, sweep
 from matrix.engine import choose
 from matrix.environments import load_environments
-from matrix.errors import ArtifactMismatch, BadConfiguration, CarryoverError, NothingSelected, WrongUsage
+from matrix.errors import BadConfiguration, CarryoverError, NothingSelected, WrongUsage
 from matrix.jobs import Asked, Jobs, load_runners, make_jobs, touched
 from matrix.ledger import judge_all
 from matrix.pair_run import run_part
+from matrix.parts import Part
 from matrix.plan import load_checks, planned_cells
 from matrix.project import Project
 from matrix.report.command import gather
@@ -33,8 +28,6 @@ from matrix.sweep import Store
 from matrix.table import Terminal, bad_lines, counted, matrix_table
 from matrix.untrusted import printable
 
-PATTERN = "part-*.tar.gz"
-_TRY = re.compile(r"\.(\d+)\.tar\.gz$")
 _FILES = ("results.jsonl", sweep.RESULTS)
 _BUNDLES = 40  # of some 3 MiB each: what one run keeps of its failures
 
@@ -99,8 +92,15 @@ class _Words(Progress):
         self.terminal.say(text)
 
 
-def part(project: Project, stage: str, name: str, jobs: Jobs, engine_name: str | None) -> int:
-    """Run what `name` has to do in `stage` (write or read) of the matrix; 1 if anything is bad, else 0."""
+def part(
+    project: Project, stage: str, name: str, jobs: Jobs, engine_name: str | None, written: Path | None = None
+) -> int:
+    """Run what `name` has to do in `stage` (write or read) of the matrix; 1 if anything is bad, else 0.
+
+    `written` is a folder with the parts of those that wrote what is to be read.
+    """
+    if written:
+        parts.take_artifacts(project, written)
     store, terminal = Store(project), Terminal(name)
     environment = project.environment(name)
     try:
@@ -129,9 +129,11 @@ def merge(project: Project, folder: Path, jobs: Jobs) -> int:
     What has no record then stays without one in the matrix, which the report counts as bad; of the environments' own
     cells, of which there is no plan, it gets a failed one. Returns 0: the verdict is the report's.
     """
-    found = sorted(folder.rglob(PATTERN), key=lambda path: (_try(path), path))
+    found = parts.find(folder)
     for path in found:
-        _take(project, path)
+        with parts.unpacked(project, path) as part:
+            if part:
+                _take(project, part)
     print(f"{len(found)} parts of {len(jobs.producers) + len(jobs.consumers) + len(jobs.checks)} jobs")
     if jobs.producers or jobs.consumers:
         store, words = Store(project), jobs.only.split()
@@ -143,11 +145,6 @@ def merge(project: Project, folder: Path, jobs: Jobs) -> int:
     return _bundles(project)
 
 
-def _try(part: Path) -> int:
-    number = _TRY.search(part.name)
-    return int(number[1]) if number else 1
-
-
 def _tried(record: Record, before: Record | None, number: int) -> Record:
     """`record`, marked where it passed at the try `number` of its job, and not at the one before."""
     if number == 1 or record.outcome is not Outcome.PASSED or (before and before.outcome is Outcome.PASSED):
@@ -155,29 +152,18 @@ def _tried(record: Record, before: Record | None, number: int) -> Record:
     return msgspec.structs.replace(record, details=record.details | {TRIES: number})
 
 
-def _take(project: Project, path: Path) -> None:
-    """Add the records, logs and artifacts of one part. One that is damaged is said: its cells have no record then."""
-    with tempfile.TemporaryDirectory(prefix="part-", dir=project.state) as text:
-        there = Path(text)
-        try:
-            with tarfile.open(path) as tar:
-                tar.extractall(there, filter="data")
-            written = [manifest.parent for manifest in sorted(there.glob(f"artifacts/*/*/{artifacts.MANIFEST}"))]
-            for folder in written:
-                artifacts.verify(folder)
-        except (tarfile.TarError, EOFError, zlib.error, OSError, ArtifactMismatch) as error:
-            print(f"{path.name} is damaged and left out ({error}): run its job again")
-            return
-        for folder in written:
-            artifacts.replace(project, folder, project.artifacts / folder.relative_to(there / "artifacts"))
-        for name in _FILES:
-            (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
-            here = Results(project.reports / name)
-            before = {(record.environment, record.cell): record for record in here.read()}
-            taken = Results(there / "reports" / name).read()
-            here.extend(_tried(one, before.get((one.environment, one.cell)), _try(path)) for one in taken)
-        if (there / "reports" / "logs").is_dir():
-            shutil.copytree(there / "reports" / "logs", project.reports / "logs", dirs_exist_ok=True)
+def _take(project: Project, part: Part) -> None:
+    """Add the records, logs and artifacts of one part."""
+    for written in part.artifacts:
+        artifacts.replace(project, written, project.artifacts / written.parent.name / written.name)
+    for name in _FILES:
+        (project.reports / name).parent.mkdir(parents=True, exist_ok=True)
+        here = Results(project.reports / name)
+        before = {(record.environment, record.cell): record for record in here.read()}
+        taken = [one for one in Results(part.folder / "reports" / name).read() if one.environment == part.environment]
+        here.extend(_tried(one, before.get((one.environment, one.cell)), part.number) for one in taken)
+    if (part.folder / "reports" / "logs").is_dir():
+        shutil.copytree(part.folder / "reports" / "logs", project.reports / "logs", dirs_exist_ok=True)
 
 
 def _account_for_checks(project: Project, jobs: Jobs) -> None:

@@ -32,13 +32,14 @@ from matrix.errors import (
 from matrix.golden import make_golden
 from matrix.image_report import image_report
 from matrix.jobs import Asked
-from matrix.pair_run import end_with_the_parent, run_part
+from matrix.pair_run import run_part
 from matrix.project import Project
 from matrix.replay import Request, reproduce
 from matrix.report.command import report
 from matrix.results import Outcome
 from matrix.run import Run, run_environment
 from matrix.table import Terminal, bad_lines, counted, matrix_table, repro_command, table, texts, verdict
+from matrix.tools import end_with_the_parent
 from matrix.untrusted import printable
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -282,7 +283,9 @@ def _add_images(commands: _Commands) -> None:
     command.add_argument("words", nargs="*", metavar="ENVIRONMENT")
     command.add_argument("--check", action="store_true", help="build none: 1 if some are not up to date")
     command.add_argument("--push", action="store_true", help="and put them into CARRYOVER_REGISTRY")
-    commands.add_parser("build", help="build one environment").add_argument("environment")
+    command = commands.add_parser("build", help="build one environment")
+    command.add_argument("--child", action="store_true", help=argparse.SUPPRESS)  # of a process that builds several
+    command.add_argument("environment")
     command = commands.add_parser("clean", help="free disk, within CARRYOVER_DISK_GB")
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command = commands.add_parser("image-report", help="the size of each layer, and what images share")
@@ -322,6 +325,7 @@ def _add_jobs(commands: _Commands) -> None:
     command.add_argument("stage", choices=["write", "read"])
     command.add_argument("environment")
     command.add_argument("--jobs", required=True, metavar="JSON", help="what plan --github printed")
+    command.add_argument("--parts", type=Path, metavar="FOLDER", help="take the artifacts of the parts there first")
     command = commands.add_parser("merge", help="take the parts of all jobs into this checkout")
     command.add_argument("parts", type=Path, metavar="FOLDER")
     command.add_argument("--jobs", required=True, metavar="JSON", help="what plan --github printed")
@@ -336,7 +340,7 @@ def _dispatch_jobs(project: Project, options: argparse.Namespace) -> int:
         return ci.plan(project, asked, options.since, options.forge or "")
     jobs = ci.read_jobs(options.jobs)
     if options.command == "part":
-        return ci.part(project, options.stage, options.environment, jobs, options.engine)
+        return ci.part(project, options.stage, options.environment, jobs, options.engine, options.parts)
     return ci.merge(project, options.parts, jobs)
 
 
@@ -359,6 +363,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "images":
         return image_builds.build_images(project, options.words, options.check, options.engine)
     if options.command == "build":
+        if options.child:
+            end_with_the_parent()
         return image_builds.build_one(project, options.environment, options.engine)
     if options.command == "doctor":
         return doctor(project, options.json)

@@ -12,7 +12,8 @@ import msgspec
 from matrix.jobs import Job, Jobs
 
 SETUP = ".gitlab/setup.yml"
-_LOGIN = ".github/login"
+_LOGIN = ".gitlab/login"
+_LOGOUT = 'docker logout "$CI_REGISTRY"'  # a runner of one's own keeps what it is told
 
 
 def pipeline(jobs: Jobs) -> dict[str, Any]:
@@ -26,9 +27,10 @@ def pipeline(jobs: Jobs) -> dict[str, Any]:
             "stage": "images",
             "rules": [{"if": '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CARRYOVER_REGISTRY != "none"'}],
             "script": [_LOGIN, '.github/nox -s images -- "$ENVIRONMENT" --push'],
+            "after_script": [_LOGOUT],
         },
         ".write": _part("write", "write", [_LOGIN, part.format("write")]),
-        ".read": _part("read", "read", [_LOGIN, ".github/unpack parts", part.format("read")]),
+        ".read": _part("read", "read", [_LOGIN, part.format("read") + " --parts parts"]),
         ".check": _part("check", "read", [_LOGIN, '.github/nox -s "$SESSION"']),
     }
     stages = {"image": jobs.images, "write": jobs.producers, "read": jobs.consumers, "check": jobs.checks}
@@ -60,7 +62,7 @@ def _part(kind: str, stage: str, script: list[str]) -> dict[str, Any]:
         "timeout": "2 hours",
         "variables": {"RUNNER_SCRIPT_TIMEOUT": "110m"},  # ended before the job is, what it got to is kept
         "script": script,
-        "after_script": [f'.github/pack {kind} "$ENVIRONMENT"'],
+        "after_script": [f'.github/pack {kind} "$ENVIRONMENT"', _LOGOUT],
         "artifacts": {
             "when": "always",
             "paths": [f"parts/part-{kind}-$ENVIRONMENT.1.tar.gz"],

@@ -82,7 +82,7 @@ class Act:
 
     def stood_in_for(self) -> Sequence[str]:
         """The actions of the workflow, with their commits, that cannot run here; checkout act does itself."""
-        found = set(re.findall(r"uses: (actions/[\w-]+@[0-9a-f]{40})", (self.root / WORKFLOW).read_text()))
+        found = set(re.findall(r"uses: ([\w-]+/[\w-]+@[0-9a-f]{40})", (self.root / WORKFLOW).read_text()))
         return sorted(action for action in found if (STAND_INS / action.partition("@")[0].rpartition("/")[2]).is_dir())
 
     def jobs_of(self, *words: str) -> list[tuple[int, Path]]:

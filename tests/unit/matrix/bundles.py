@@ -546,17 +546,17 @@ def a_head_that_is_no_utf8(forger: Forger) -> None:
     forger.write()
 
 
-@hostile("is no file, and so no bundle")
+@hostile("it is no file")
 def a_pipe_itself(forger: Forger) -> None:
     os.mkfifo(forger.path)
 
 
-@hostile("is no file, and so no bundle")
+@hostile("it is no file")
 def a_folder_itself(forger: Forger) -> None:
     forger.path.mkdir()
 
 
-@hostile("is no file, and so no bundle")
+@hostile("it is no file")
 def a_device_itself(forger: Forger) -> None:
     forger.path.symlink_to("/dev/zero")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -11,13 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from matrix import artifacts, ci, cli, sweep
+from matrix import artifacts, ci, cli, parts, sweep
 from matrix.jobs import Asked, Runners, make_jobs
-from matrix.project import Project
+from matrix.project import Limits, Project
 from matrix.report.command import gather
 from matrix.results import Outcome, Results
 from matrix.sweep import Store
 from tests.page import sample
+from tests.unit.matrix import bundles
 from tests.unit.matrix import test_jobs as rows
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -63,13 +66,17 @@ def part(project, folder, stage, *, skip=(), artifact=True, failed=(), number=1)
         if cell.role == role and cell.way not in skip:
             outcome = Outcome.FAILED if cell.way in failed else Outcome.PASSED
             Results(there.reports / "matrix/results.jsonl").append(sample.record(ONE, cell.cell, outcome))
-    path = folder / "parts" / f"part-{stage}-{ONE}.{number}.tar.gz"
-    path.parent.mkdir(exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
-        for name in ("reports", *(["artifacts"] if stage == "write" else [])):
-            tar.add(there.root / name, name)
+    pack(there.root, folder / "parts", stage, number)
     shutil.rmtree(there.root)
-    return path.parent
+    return folder / "parts"
+
+
+def pack(root, folder, stage, number=1):
+    """What `.github/pack` makes of the checkout `root`, in `folder`."""
+    environ = {**os.environ, "GITHUB_RUN_ATTEMPT": str(number)}
+    subprocess.run([CHECKOUT / ".github/pack", stage, ONE], cwd=root, env=environ, check=True)
+    folder.mkdir(exist_ok=True)
+    shutil.move(root / "parts" / f"part-{stage}-{ONE}.{number}.tar.gz", folder)
 
 
 def outcomes(project):
@@ -78,8 +85,8 @@ def outcomes(project):
 
 def test_parts_make_one_matrix(project, tmp_path):
     part(project, tmp_path, "write")
-    parts = part(project, tmp_path, "read")
-    assert ci.merge(project, parts, one_kind(project)) == 0
+    folder = part(project, tmp_path, "read")
+    assert ci.merge(project, folder, one_kind(project)) == 0
     assert outcomes(project) == {"produce": "passed", "native": "passed", "carryover": "passed"}
     artifacts.verify(project.artifacts / "matrix-keras-v3" / ONE)
 
@@ -104,10 +111,10 @@ def test_all_jobs_died(project, tmp_path):
 
 def test_a_damaged_part_is_said_and_counts_as_missing(project, tmp_path, capsys):
     part(project, tmp_path, "write")
-    parts = part(project, tmp_path, "read")
-    torn = parts / f"part-read-{ONE}.1.tar.gz"
+    folder = part(project, tmp_path, "read")
+    torn = folder / f"part-read-{ONE}.1.tar.gz"
     torn.write_bytes(torn.read_bytes()[:-100])
-    ci.merge(project, parts, one_kind(project))
+    ci.merge(project, folder, one_kind(project))
     assert f"part-read-{ONE}.1.tar.gz is damaged and left out" in capsys.readouterr().out
     assert outcomes(project)["native"] == "no record"
 
@@ -115,9 +122,9 @@ def test_a_damaged_part_is_said_and_counts_as_missing(project, tmp_path, capsys)
 def test_what_passed_only_at_a_second_try_is_shown_as_such(project, tmp_path):
     part(project, tmp_path, "write")
     part(project, tmp_path, "read", failed=("native",), number=2)
-    parts = part(project, tmp_path, "read", number=10)
+    folder = part(project, tmp_path, "read", number=10)
     part(project, tmp_path, "read", failed=("native",))
-    ci.merge(project, parts, one_kind(project))
+    ci.merge(project, folder, one_kind(project))
     made = gather(project)
     assert {cell.way or cell.role: cell.outcome for cell in made.cells} == dict.fromkeys(
         ("produce", "native", "carryover"), "passed"
@@ -221,29 +228,95 @@ def test_a_job_is_green_only_if_each_of_its_cells_has_a_record_that_is_not_bad(
 
 
 def test_a_part_whose_artifact_was_altered_is_left_out(project, tmp_path, capsys):
-    parts = part(project, tmp_path, "write")
-    path = parts / f"part-write-{ONE}.1.tar.gz"
+    folder = part(project, tmp_path, "write")
+    path = folder / f"part-write-{ONE}.1.tar.gz"
     there = tmp_path / "altered"
     with tarfile.open(path) as tar:
         tar.extractall(there, filter="data")
     (there / f"artifacts/matrix-keras-v3/{ONE}/model").write_text("other weights")
-    with tarfile.open(path, "w:gz") as tar:
-        for name in ("reports", "artifacts"):
-            tar.add(there / name, name)
-    ci.merge(project, parts, one_kind(project))
+    path.unlink()
+    pack(there, folder, "write")
+    ci.merge(project, folder, one_kind(project))
     assert "is damaged and left out" in capsys.readouterr().out
     assert not (project.artifacts / "matrix-keras-v3" / ONE).exists()
     assert outcomes(project) == {"produce": "no record"}
 
 
 @pytest.mark.parametrize("damaged", [2, 1], ids=["the last", "the first"])
-def test_a_damaged_part_does_not_keep_the_others_from_being_read(project, tmp_path, damaged):
-    parts = part(project, tmp_path, "write")
-    whole = parts / f"part-write-{ONE}.1.tar.gz"
-    other = parts / f"part-write-{ONE}.2.tar.gz"
+def test_a_damaged_part_does_not_keep_the_others_from_being_read(project, tmp_path, damaged, capsys):
+    folder = part(project, tmp_path, "write")
+    whole = folder / f"part-write-{ONE}.1.tar.gz"
+    other = folder / f"part-write-{ONE}.2.tar.gz"
     shutil.copy(whole, other)
     torn = {1: whole, 2: other}[damaged]
     torn.write_bytes(torn.read_bytes()[:-100])
-    done = subprocess.run([CHECKOUT / ".github/unpack", parts], cwd=project.root, capture_output=True, text=True)
-    assert done.returncode == 0 and f"{torn.name} is damaged and left out" in done.stderr, done.stderr
+    parts.take_artifacts(project, folder)
+    assert f"{torn.name} is damaged and left out" in capsys.readouterr().out
     artifacts.verify(project.artifacts / "matrix-keras-v3" / ONE)
+    assert not list(project.state.glob("parts/*"))
+
+
+def forged(folder, *members):
+    """A part with `members`, each what stands in a tar."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"part-write-{ONE}.1.tar.gz").write_bytes(gzip.compress(b"".join(members) + bytes(1024), 1))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [bundles.member("reports/../../evil", b"x")],
+        [bundles.member("/tmp/evil", b"x")],
+        [bundles.member("matrix/cli.py", b"x")],
+        [bundles.member("reports/\x1b[2J", b"x")],
+        [bundles.header("reports/evil", 0, tarfile.SYMTYPE, "/etc/passwd")],
+        [bundles.header("reports/evil", 0, tarfile.LNKTYPE, "/etc/passwd")],
+        [bundles.header("reports/evil", 0, tarfile.FIFOTYPE)],
+        [bundles.header("reports", 0, tarfile.SYMTYPE, "/tmp")],
+        [bundles.announced(tarfile.GNUTYPE_LONGNAME, b"a" * (64 << 20))],
+        [bundles.announced(tarfile.XHDTYPE, bytes(64 << 20))],
+        [bundles.member("reports/zeros", bytes(5 << 20))],
+        [bundles.member("reports/a", b"x"), bundles.member("reports/a", b"y")],
+        [bundles.member("reports/a", b"x"), bundles.member("reports/a/b", b"y")],
+        [bundles.member(f"reports/{n}", b"") for n in range(20_001)],
+    ],
+    ids=[
+        *(
+            "leads out",
+            "absolute",
+            "another folder",
+            "control characters",
+            "link",
+            "hard link",
+            "pipe",
+            "folder is a link",
+        ),
+        *("long name", "pax", "too large", "twice", "file and folder", "too many"),
+    ],
+)
+def test_hostile_part(project, tmp_path, members, capsys):
+    project = Project(project.root, Limits(bundle_bytes=4 << 20))
+    ci.merge(project, forged(tmp_path / "parts", *members), one_kind(project))
+    told = capsys.readouterr().out
+    assert f"part-write-{ONE}.1.tar.gz is damaged and left out" in told and told.replace("\n", "").isprintable(), told
+    assert not list(project.state.glob("parts/*")) and not (tmp_path / "evil").exists()
+    assert outcomes(project) == {"produce": "no record"}
+
+
+def test_part_has_its_own_environment_only(project, tmp_path):
+    """A job says nothing of others' cells, and writes under no other producer's name."""
+    there = tmp_path / "there"
+    (there / "reports/matrix").mkdir(parents=True)
+    Results(there / "reports/results.jsonl").extend(
+        [sample.record("cpu-tf2.20", "tests/x::y"), sample.record(ONE, "x::y")]
+    )
+    for name in (ONE, "cpu-tf2.20"):
+        made = tmp_path / f"made-{name}"
+        made.mkdir()
+        manifest = artifacts.Manifest("matrix-keras-v3", name, "cell", {}, {})
+        artifacts.publish(Project(there), made, manifest, there / f"artifacts/matrix-keras-v3/{name}")
+    pack(there, tmp_path / "parts", "write")
+    ci.merge(project, tmp_path / "parts", one_kind(project))
+    assert [path.name for path in project.artifacts.glob("*/*")] == [ONE]
+    assert {record.environment for record in Results(project.reports / "results.jsonl").read()} == {ONE}
