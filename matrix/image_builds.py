@@ -117,7 +117,7 @@ class _Builds:
         self.project, self.engine, self.out = project, engine, out
         self.under_way: dict[str, subprocess.Popen[str]] = {}
         self.begun: dict[str, float] = {}
-        self.ended: Queue[tuple[str, str, str]] = Queue()
+        self.ended: Queue[tuple[str, str]] = Queue()
         self.done = self.status = 0
 
     def run(self, rows: list[Environment]) -> int:
@@ -141,9 +141,9 @@ class _Builds:
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
         with undisturbed():  # so that what was started is known, and ended
             process = subprocess.Popen(
-                [*words, "build", row.id],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                [*words, "build", "--child", row.id],
+                stdin=subprocess.PIPE,  # which ends with this process
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,  # Ctrl-C on the terminal is for this process to handle
@@ -153,11 +153,13 @@ class _Builds:
         threading.Thread(target=self._follow, args=(row.id, process), daemon=True).start()
 
     def _follow(self, name: str, process: subprocess.Popen[str]) -> None:
-        out, err = process.communicate()
-        self.ended.put((name, out, err))
+        assert process.stderr
+        err = process.stderr.read()
+        process.wait()
+        self.ended.put((name, err))
 
     def _take(self, total: int) -> None:
-        name, _, err = self.ended.get()
+        name, err = self.ended.get()
         status = self.under_way.pop(name).returncode
         self.done += 1
         self.status = max(self.status, abs(status))

@@ -15,6 +15,7 @@ from matrix.errors import EngineUnavailable
 from matrix.image_builds import select
 from matrix.project import Project
 from matrix.table import console
+from matrix.tools import whole_file
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,5 @@ def write_sizes(project: Project, sizes: Mapping[str, int]) -> None:
         "# What an image takes above its base: made by `nox -s image-report -- --record`, not by hand.\n[megabytes]\n"
     )
     file = project.root / "docker" / "sizes.toml"
-    partial = file.with_suffix(".partial")
-    partial.write_text(head + lines)
-    partial.replace(file)
+    with whole_file(file) as partial:
+        partial.write_text(head + lines)

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from matrix.environments import Environment
 from matrix.locks import index_variables
 from matrix.project import Project
-from matrix.tools import exclusive, uv
+from matrix.tools import exclusive, uv, whole_file
 
 
 @dataclass(frozen=True)
@@ -115,22 +114,21 @@ def write_context(project: Project, environment: Environment, folder: Path) -> N
     for name, content in files.items():
         file = folder / name
         if not file.exists() or file.read_bytes() != content:
-            partial = folder.parent / f".{name}.{os.getpid()}.{threading.get_ident()}"
-            partial.write_bytes(content)
-            partial.replace(file)
+            with whole_file(file, folder.parent) as partial:
+                partial.write_bytes(content)
     _copy_uv(folder)
 
 
 def _copy_uv(folder: Path) -> None:
-    source, file, partial = Path(uv()), folder / "uv", folder.parent / ".uv"
+    source, file = Path(uv()), folder / "uv"
 
     def version(path: Path) -> tuple[int, int]:
         return path.stat().st_size, path.stat().st_mtime_ns
 
     with exclusive(folder.parent / "uv.lock"):
         if not file.exists() or version(file) != version(source):
-            shutil.copy2(source, partial)
-            partial.replace(file)
+            with whole_file(file, folder.parent) as partial:
+                shutil.copy2(source, partial)
 
 
 def certificates() -> Path | None:
@@ -149,7 +147,10 @@ def secrets(folder: Path, environment: Environment) -> dict[str, Path]:
     `folder`, readable by its owner only, and is for the caller to delete.
     """
     bundle = certificates()
-    found = {"ca": bundle} if bundle else {}
+    found = {}
+    if bundle:  # a copy, for podman takes no path with a comma
+        found["ca"] = folder / "ca"
+        shutil.copyfile(bundle, found["ca"])
     index = {name: value for name, value in os.environ.items() if name in _INDEX_VARIABLES}
     for pip, ours in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX")):
         if pip in os.environ:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from matrix.environments import Environment
 from matrix.errors import BuildFailed, LockMismatch
-from matrix.tools import uv
+from matrix.tools import uv, whole_file
 
 _HEADER = "# carryover lock of {id} for {digest}: made by `nox -s lock -- {id}`, not by hand\n"
 _PIN = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?==(\d+\.\d+)\.\S+")
@@ -61,12 +61,8 @@ def make_lock(path: Path, environment: Environment) -> tuple[int, list[str]]:
     done = _compile(environment, environment.requirements, ["--generate-hashes", *_WHEELS, *_cutoff(environment)])
     if done.returncode:
         raise BuildFailed(_why(environment, done))
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_text(_HEADER.format(id=environment.id, digest=wanted(environment)) + done.stdout)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return done.stdout.count("=="), _warnings(done)
 
 

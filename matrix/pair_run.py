@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -20,17 +17,6 @@ from matrix.run_folder import log_of, run_folder
 from matrix.sweep import RESULTS, Store, about
 
 _ROLES = {"write": "produce", "read": "consume"}
-
-
-def end_with_the_parent() -> None:
-    """End as by SIGTERM, everything cleaned up, when the process that started this one is gone, killed outright too."""
-
-    def watch() -> None:
-        while os.read(0, 1):  # not through a buffer, which the interpreter would wait for at its end
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_part(

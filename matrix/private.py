@@ -48,6 +48,9 @@ def sweep(state: Path) -> None:
         _sweep()
     for left in state.glob("build-*"):
         shutil.rmtree(left, ignore_errors=True)
+    with exclusive(state / "bases.lock", wait=False) as free:
+        for left in state.glob("base-*") if free else ():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _sweep() -> None:

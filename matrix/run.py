@@ -296,13 +296,16 @@ def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
 
 
 def end(engine: Engine, running: Running) -> None:
-    """End the process and remove its container, which may also outlive a process that somebody else has ended."""
+    """End the process and remove its container, which may also outlive a process that somebody else has ended.
+
+    Without a container that is what it has left running.
+    """
     with undisturbed():
         status = running.process.poll()
         kill(running.process, running.patience)
         if running.process.stdin:
             running.process.stdin.close()
-        if status is None or not of_the_container(status):
+        if engine.isolation != "container" or status is None or not of_the_container(status):
             engine.remove(running.name)
 
 

@@ -33,7 +33,7 @@ from matrix.pairs import Kind, MatrixPlan, PlannedCell
 from matrix.project import Project
 from matrix.results import NO_RESULT, Outcome, Record, Results, unrun
 from matrix.table import Terminal, counted
-from matrix.tools import at_once, exclusive
+from matrix.tools import at_once, exclusive, whole_file
 
 RESULTS = "matrix/results.jsonl"
 _POLL_SECONDS = 0.1
@@ -159,9 +159,8 @@ def _write_plan(store: Store, selection: pairs.Selection, words: Sequence[str], 
     plan = MatrixPlan(
         pairs.VERSION, made, tuple(words), selection.producers, selection.consumers, kinds, selection.ways, tuple(cells)
     )
-    temporary = store.plan_file.with_suffix(".new")
-    temporary.write_bytes(msgspec.json.encode(plan))
-    temporary.replace(store.plan_file)
+    with whole_file(store.plan_file) as partial:
+        partial.write_bytes(msgspec.json.encode(plan))
 
 
 def plan(store: Store, words: Sequence[str], stage: str) -> list[PlannedCell]:

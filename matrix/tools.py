@@ -47,6 +47,17 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(number)
 
 
+def end_with_the_parent() -> None:
+    """End as by SIGTERM, everything cleaned up, when the process that started this one is gone, killed outright too."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not through a buffer, which the interpreter would wait for at its end
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextlib.contextmanager
 def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of `path` between processes; yields whether it is held (always, with `wait`).
@@ -73,18 +84,33 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place at the end of the block; what the dead left goes."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+def whole_file(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """A path beside `path`, or in `folder`, to write to: it takes the place of `path` at the end of the block.
+
+    What the dead have left there goes.
+    """
+    folder = folder or path.parent
+    for left in folder.glob(f".{glob.escape(path.name)}.*"):
         process = left.name.rpartition(".")[2]
         if process.isdigit() and not Path("/proc", process).exists():
             left.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = folder / f".{path.name}.{os.getpid()}"
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_running(pid: int, since: float) -> bool:
+    """Whether the process that had the number `pid` at the time `since` (Unix) still runs, and not another one."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    except OSError:
+        return False
+    started = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return fields[0] != "Z" and started < since + 1  # btime is a whole number
 
 
 def hold(folder: Path) -> int:

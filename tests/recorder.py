@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -30,7 +31,8 @@ REASON, TEXT = 1000, 500000  # characters; the host refuses events that are much
 def leave_with_the_host():
     """End this process when its standard input ends: the host holds the other end and never writes to it.
 
-    A host that is killed outright cannot clean up; the kernel closes its end for it, and nothing stays behind here.
+    A host that is killed outright cannot clean up; the kernel closes its end for it, and nothing stays behind here:
+    what cells have started goes too, where this process leads a group of its own.
     On a terminal it is for who sits there, and for a debugger, to read.
     """
     if os.isatty(0):
@@ -40,6 +42,8 @@ def leave_with_the_host():
     def watch():
         while os.read(stdin, 1):
             pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
         os._exit(ORPHANED)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -6,6 +6,8 @@ buildx, which Docker 20.10 does not bring.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -13,8 +15,8 @@ import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -40,7 +42,7 @@ from matrix.errors import BaseImageUnavailable, DiskFull, EngineUnavailable
 from matrix.images import Base
 from matrix.private import private_folder, sweep
 from matrix.project import Project
-from matrix.tools import exclusive, undisturbed, user_cache
+from matrix.tools import exclusive, is_running, undisturbed, user_cache
 
 _TOOLKIT = "NVIDIA's container toolkit gives containers the GPU: install nvidia-container-toolkit"
 _REMEDIES = {
@@ -51,6 +53,7 @@ _REMEDIES = {
 
 
 ENGINE_FAILED = 125  # what `docker run` and `podman run` end with when they themselves fail
+_BUILDING = "localhost/carryover/building-"  # and the process and the time (ns) of the build
 _REMOVALS = 10  # tries to remove a container, 0.3 s apart: an engine may be at it already
 
 
@@ -143,7 +146,9 @@ class Containers(Storage):
 
         Raises LockMismatch, BaseImageUnavailable, BuildFailed, DiskFull or EngineUnavailable.
         """
-        found = self.up_to_date(environment)
+        here = self.images()
+        self._remove_dead_builds(here)
+        found = self.up_to_date(environment, here)
         if found:
             disk.touch(found.image)
             return found
@@ -210,44 +215,60 @@ class Containers(Storage):
 
     def _build(self, environment: Environment, base: Base, tag: str, log: Path) -> None:
         sweep(self.project.state)
-        with private_folder() as folder, self._own_name(base) as reference:
+        with ExitStack() as stack:
+            folder = stack.enter_context(private_folder())
+            reference = stack.enter_context(self._own_name(base.reference))
+            cuda = stack.enter_context(self._own_name(base.cuda.reference)) if base.cuda else ""
             context = self.project.state / "context"
             context.mkdir(exist_ok=True)
             images.write_context(self.project, environment, context)
             target = "cpu" if environment.base else environment.device  # NVIDIA's own image has CUDA where it wants it
             arguments = ["build", "--network=host", "--target", target, "--tag", tag]
-            arguments += ["--build-arg", f"CUDA={base.cuda.reference}"] if base.cuda else []
+            arguments += ["--build-arg", f"CUDA={cuda}"] if cuda else []
             arguments += ["--build-arg", f"BASE={reference}", "--build-arg", f"ENVIRONMENT={environment.id}"]
             arguments += ["--label", f"carryover.environment={environment.id}"]
             for name, path in images.secrets(folder, environment).items():
                 arguments += ["--secret", f"id={name},src={path}"]
-            # podman: one container to build in, which _own_name removes
-            arguments.append("--progress=plain" if self.name == "docker" else "--layers=false")
+            # podman: one container for each stage to build in, all of which _own_name removes: of the first stage too,
+            # which nothing of the image stands on.
+            own = ["--layers=false", "--from", reference]
+            arguments += ["--progress=plain"] if self.name == "docker" else own
             command, environ = self.builder()
             command += [*arguments, str(context)]
             run_build(command, environ, environment, log, self.project.limits.build_seconds)
 
     @contextmanager
-    def _own_name(self, base: Base) -> Iterator[str]:
-        """A name of `base` that only one build has: podman calls the container it builds in after it.
+    def _own_name(self, reference: str) -> Iterator[str]:
+        """A name of the image `reference` that only one build has: podman calls the containers it builds in after it.
 
-        That container, with all that was installed so far, stays when the build is ended, and is removed here.
+        These, with all that was installed so far, stay when the build is ended, and are removed here.
         """
         if self.name != "podman":
-            yield base.reference
+            yield reference
             return
-        name = f"building-{os.getpid()}-{time.time_ns()}"
-        # podman reads all names of an image, adds one and writes them back: of two at once one is lost.
-        names = user_cache() / "podman-names.lock"
-        with exclusive(names):
-            self._ask("tag", base.reference, f"localhost/carryover/{name}")
+        name = f"{_BUILDING}{os.getpid()}-{time.time_ns()}"
+        with _names_of_podman():
+            self._ask("tag", reference, name)
         try:
-            yield f"localhost/carryover/{name}"
+            yield name
         finally:
             with undisturbed():
-                self._try("rm", "--force", "--ignore", f"{name}-working-container")
-                with exclusive(names):
-                    self._try("rmi", f"localhost/carryover/{name}")
+                self._remove_build(name)
+
+    def _remove_build(self, name: str) -> None:
+        containers = self._try("ps", "--all", "--external", "--format", "{{.Names}}").stdout.split()
+        own = [container for container in containers if container.startswith(f"{name.rpartition('/')[2]}-working")]
+        if own:
+            self._try("rm", "--force", "--ignore", *own)
+        with _names_of_podman():
+            self._try("rmi", name)
+
+    def _remove_dead_builds(self, here: Iterable[str]) -> None:
+        """Remove what builds have left in podman whose process was killed."""
+        for name in here:
+            build = re.fullmatch(rf"({_BUILDING}(\d+)-(\d+))(:latest)?", name)
+            if build and not is_running(int(build[2]), int(build[3]) / 10**9):
+                self._remove_build(build[1])
 
     def import_image(self, reference: str, tar: Path, label: str) -> None:
         """Make the image `reference` of a root file system. Raises BaseImageUnavailable."""
@@ -321,12 +342,13 @@ class Containers(Storage):
         options += ["--tmpfs=/tmp:rw,exec,size=2g", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
         options += ["--security-opt=label=disable", "--pids-limit=4096", f"--user={os.getuid()}:{os.getgid()}"]
         options += [f"--memory={limits.memory}", f"--memory-swap={limits.memory}", "--workdir=/src"]
-        for source, target, mode in (
-            (self.project.root, "/src", ",readonly"),
-            (run / "in", "/in", ",readonly"),
-            (run / "out", "/out", ""),
+        nosuid = ["nosuid"] if self.name == "podman" else []  # docker has no such option: no-new-privileges does it
+        for source, target, more_options in (
+            (self.project.root, "/src", ["readonly", *nosuid]),
+            (run / "in", "/in", ["readonly", *nosuid]),
+            (run / "out", "/out", nosuid),
         ):
-            options += ["--mount", f"type=bind,src={source},dst={target}{mode}"]
+            options += ["--mount", _fields("type=bind", f"src={source}", f"dst={target}", *more_options)]
         for name, value in {**ENVIRON, **prepared.environment.env, **prepared.environ}.items():
             options += ["--env", f"{name}={value}"]
         options += ["--env=CARRYOVER_OUT=/out", "--env=HOME=/tmp"]
@@ -399,6 +421,18 @@ def did_not_start(said: str) -> str:
         if sign in words:
             return f"{words}; {remedy}"
     return words
+
+
+def _fields(*fields: str) -> str:
+    """`fields` as both engines read them, which is a line of CSV: a path may have a comma or a quote in it."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+def _names_of_podman() -> AbstractContextManager[bool]:
+    """podman reads all names of an image, adds one and writes them back: of two at once one is lost."""
+    return exclusive(user_cache() / "podman-names.lock")
 
 
 def _first(candidates: Sequence[tuple[str, str]], here: dict[str, str]) -> Base | None:

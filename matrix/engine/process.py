@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from matrix.locks import NETWORK
 from matrix.tools import undisturbed
 
 Say = Callable[[str], None]
+_GUARD = str(Path(__file__).with_name("guard.py"))
+_PATIENCE = 8.0  # seconds in which a build may end in order: the guard's own patience, and some
 
 #: The variables that a cell sees, beside those that say where things are. Nothing of the caller's is passed on.
 ENVIRON = {
@@ -135,13 +138,16 @@ def _terminal_kept() -> Iterator[None]:
 def run_build(
     command: Sequence[str], environ: dict[str, str], environment: Environment, log: Path, seconds: int
 ) -> None:
-    """Run a build with its words in `log`. Raises BuildFailed or DiskFull with the line that says why."""
+    """Run a build with its words in `log`; it ends with this process, whatever ends that.
+
+    Raises BuildFailed or DiskFull with the line that says why.
+    """
     start = log.stat().st_size if log.exists() else 0
     with process_log.appended(log) as output:
         process = None
         try:
             with undisturbed():  # so that what was started is known, and ended
-                process = spawn(command, output, env=environ)
+                process = spawn([sys.executable, "-I", "-S", _GUARD, *command], output, env=environ)
             status = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             raise BuildFailed(
@@ -149,7 +155,8 @@ def run_build(
             ) from None
         finally:
             if process:
-                kill(process)
+                with undisturbed():
+                    kill(process, _PATIENCE)
     if status == 0:
         return
     words = process_log.last_part(log, log.stat().st_size - start)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +25,7 @@ from matrix.engine.process import (
 from matrix.environments import Environment
 from matrix.errors import EngineUnavailable
 from matrix.project import Project
-from matrix.tools import exclusive, hold, uv
+from matrix.tools import exclusive, hold, undisturbed, uv
 
 
 class VirtualEnvironments:
@@ -79,6 +81,7 @@ class VirtualEnvironments:
         locks.check_lock(self.project.lock(environment), environment)
         interpreter = interpreters.require(environment.python)
         folder = self._folder(environment, interpreter)
+        self._remove_partial()
         with exclusive(self.project.state / f"venv-{environment.id}.lock"):
             if not folder.exists():
                 need = disk.needed(self.project, environment)
@@ -94,6 +97,14 @@ class VirtualEnvironments:
             self._hold(folder)
         disk.touch(str(folder))
         return self._prepared(environment, interpreter)
+
+    def _remove_partial(self) -> None:
+        """Remove what is left of environments that nobody makes any more."""
+        for partial in (self.project.state / "venvs").glob("*.partial"):
+            identifier = partial.name.removesuffix(".partial").rpartition("-")[0]
+            with exclusive(self.project.state / f"venv-{identifier}.lock", wait=False) as free:
+                if free:
+                    shutil.rmtree(partial, ignore_errors=True)
 
     def _make(self, environment: Environment, interpreter: Path, folder: Path, log: Path) -> None:
         environ = {
@@ -123,7 +134,11 @@ class VirtualEnvironments:
 
     def attach(self, prepared: Prepared, run: Path, words: Sequence[str]) -> int:
         """Run `words` on this terminal, as cells are run; returns its exit status."""
-        return on_terminal(self._command(prepared, run, words, {"TERM": os.environ.get("TERM", "xterm")}))
+        try:
+            return on_terminal(self._command(prepared, run, words, {"TERM": os.environ.get("TERM", "xterm")}))
+        finally:
+            with undisturbed():
+                self.remove(run.name)
 
     def _command(
         self, prepared: Prepared, run: Path, words: Sequence[str], more: Mapping[str, str] | None = None
@@ -143,10 +158,25 @@ class VirtualEnvironments:
             **prepared.environ,
             **(more or {}),
         }
-        return Command(list(words), self.project.root, environ)
+        # PATH would end at a colon in the checkout's path.
+        first = str(binaries / words[0]) if words[0] == "python" else words[0]
+        return Command([first, *words[1:]], self.project.root, environ)
 
     def remove(self, name: str) -> None:
-        """Nothing stays but processes, which end with the one that `start` gave back."""
+        """End the processes of the run `name` that left its session: they have its folder among their variables."""
+        mark = f"CARRYOVER_OUT={self.project.state / 'runs' / name / 'out'}".encode()
+        while marked := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _has(pid, mark)]:
+            for pid in marked:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _has(pid: int, variable: bytes) -> bool:
+    """Whether the process of this user has started with `variable`; not of one that has ended."""
+    try:
+        return variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _cuda(environment: Environment, folder: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from matrix.report.read import read_lines, read_plan, read_report, read_steps
 from matrix.report.table import print_report
 from matrix.results import RUNS, Begun, Record
 from matrix.table import console
+from matrix.tools import whole_file
 
 FILES: dict[str, Callable[[Report], bytes]] = {
     "report.json": msgspec.json.encode,
@@ -91,12 +91,8 @@ def lost(runs: Sequence[Begun], records: Sequence[Record]) -> list[tuple[str, st
 def write(report: Report, folder: Path) -> None:
     """Write the report's files below `folder`, each whole or not at all."""
     for name, made in FILES.items():
-        half = folder / f".{name}.{os.getpid()}"
-        try:
+        with whole_file(folder / name) as half:
             half.write_bytes(made(report))
-            half.replace(folder / name)
-        finally:
-            half.unlink(missing_ok=True)
 
 
 def _require_whole(made: Report) -> None:

@@ -9,11 +9,18 @@ import pytest
 from matrix.environments import load_environments
 from matrix.locks import make_lock
 from tests.engine.numbers import plant
-from tests.engine.planted import Planted, axis
+from tests.engine.planted import Planted, axis, end_all
 
 # Engines that must work here, as a list with commas: a test on one of them fails where it would be skipped.
 REQUIRED = os.environ.get("CARRYOVER_TEST_ENGINES", "").split(",")
 _UNAVAILABLE = (4, 5)  # the exit statuses of an engine that does not work here, and of one without a base image
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """End what a test has started and not waited for: it has failed."""
+    yield
+    end_all()
 
 
 @pytest.fixture(scope="session")

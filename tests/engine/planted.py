@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ class Planted:
 
     def _start(self, arguments: Iterable[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CARRYOVER_")}
-        return subprocess.Popen(
+        process = start(
             self.command(*arguments),
             cwd=CHECKOUT,
             env={**kept, "NO_COLOR": "1", **environ},
@@ -111,6 +111,8 @@ class Planted:
             stderr=subprocess.PIPE,
             text=True,
         )
+        STARTED.append((self, process))
+        return process
 
     def run(self, *arguments: str, environment: str = ID, **environ: str) -> Done:
         """Run the cells to the end."""
@@ -176,6 +178,36 @@ class Planted:
             if re.search(rf"carryover-[\w-]+-{pid}\b", words):
                 found.append(words)
         return found
+
+
+#: Whatever was started, for `end_all`.
+STARTED: list[tuple[Planted, subprocess.Popen[str]]] = []
+
+
+def start(words: Sequence[str], **options) -> subprocess.Popen[str]:
+    """Start a process that a signal ends, also where this one ignores it: under nohup, or in a script's background."""
+    return subprocess.Popen(words, preexec_fn=default_signals, **options)
+
+
+def default_signals() -> None:
+    """What a shell gives to a command in the foreground."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def end_all() -> None:
+    """End what a test that failed has left: its processes, which clean up, and their containers."""
+    while STARTED:
+        planted, process = STARTED.pop()
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+            for line in planted.containers(process.pid):
+                subprocess.run([planted.engine, "rm", "--force", line.split(" ")[0]], capture_output=True, check=False)
 
 
 def wait(process: subprocess.Popen[str], seconds: float = 120) -> Done:

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests.engine.planted import default_signals
+
 
 class OnTerminal:
     """`command`, started on a pseudo-terminal of its own, of which it is the session's leader as a shell would be."""
@@ -21,6 +23,7 @@ class OnTerminal:
         self.status: int | None = None
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            default_signals()
             os.chdir(folder)
             os.execve(command[0], command, {**kept, "TERM": "xterm", "NO_COLOR": "1", **environ})
 

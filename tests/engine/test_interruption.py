@@ -11,7 +11,7 @@ import time
 import pytest
 
 from matrix.environments import load_environments
-from tests.engine.planted import CHECKOUT, ID, OTHER, until, wait
+from tests.engine.planted import CHECKOUT, ID, OTHER, STARTED, start, until, wait
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORD = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -130,7 +130,8 @@ def test_sessions_of_nox_beside_each_other(planted, number):
     (planted.root / "noxfile.py").write_text(text)
     shutil.copytree(CHECKOUT / "matrix", planted.root / "matrix", ignore=shutil.ignore_patterns("__pycache__"))
     words = [sys.executable, "-m", "nox", "-j", "2", "-s", *sessions, "--", "--engine", planted.engine]
-    process = subprocess.Popen(words, cwd=planted.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = start(words, cwd=planted.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    STARTED.append((planted, process))
     records = planted.root / "reports/results.jsonl"
     try:
         until(lambda: records.exists() and records.read_bytes().count(b'"passed"') == 2, seconds=90)

@@ -158,3 +158,12 @@ def test_an_interpreter_that_does_not_end_after_the_last_cell_is_ended(planted):
     planted.cells("import atexit, time\natexit.register(time.sleep, 600)\n\ndef test_passes(): pass\n")
     done, _ = run_within_seconds(planted, "test_passes")
     assert (done.status, planted.outcomes()) == (0, {"test_passes": "passed"})
+
+
+def test_odd_path(engine, tmp_path, locks):
+    """A checkout may be called as it likes."""
+    planted = (
+        Planted(tmp_path / "a, b \"c\" 'd' e:f=g $h %i [j] é", engine).plant(locks).cells("def test_passes(): pass\n")
+    )
+    done = planted.run()
+    assert (done.status, planted.outcomes()) == (0, {"test_passes": "passed"}), done.out + done.err

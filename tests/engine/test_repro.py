@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.engine.numbers import ODD, plant, repeated, write_number
-from tests.engine.planted import CHECKOUT, ID, Planted, until, wait
+from tests.engine.planted import CHECKOUT, ID, Planted, start, until, wait
 from tests.engine.terminals import OnTerminal
 
 
@@ -174,7 +174,7 @@ def test_ctrl_c_leaves_nothing(planted):
     assert planted.run().status == 0
     module = planted.root / "tests/environment/test_cells.py"
     module.write_text(module.read_text().replace("sleep(0)", "sleep(600)"))
-    process = subprocess.Popen(
+    process = start(
         planted.command("repro", f"{ID}/cells::takes_long"),
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,

@@ -162,9 +162,10 @@ def test_the_first_bundle_that_is_a_file_is_taken(plain, tmp_path, first):
     for place, name in enumerate(CERTIFICATES):
         file = tmp_path / f"{place}.pem"
         if place >= first:
-            file.touch()
+            file.write_text(name)
         plain.setenv(name, str(file))
-    assert images.secrets(tmp_path, ROW) == {"ca": tmp_path / f"{first}.pem"}
+    found = images.secrets(tmp_path, ROW)
+    assert {name: path.read_text() for name, path in found.items()} == {"ca": CERTIFICATES[first]}
 
 
 def test_a_gpu_image_is_another_when_its_cuda_comes_from_elsewhere(project):
