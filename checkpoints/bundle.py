@@ -47,6 +47,7 @@ class Bundle(Checkpoint):
         self._swap = False
         self._big = False
         self._encoded: dict[bytes, memoryview] = {}
+        self._slices: set[bytes] = set()
         self._files: dict[int, FileSpans] = {}
         self._load_index()
 
@@ -73,10 +74,16 @@ class Bundle(Checkpoint):
                     if key[0]:
                         name = str(key, "utf-8")
                         self.tensors[name] = self._list(name, value, alike)
+                    elif self._describe("", parse_entry(value)).slices:
+                        raise WireError("a slice that has slices itself")
                 except (WireError, UnicodeDecodeError) as error:
                     raise CheckpointError(f"{self.index_path}: entry {key[:200]!r}: {error}") from None
         if not header_seen:
             raise CheckpointError(f"{self.index_path}: the table has no bundle header")
+        if len(self._encoded) > len(self.tensors):
+            orphan = next((key for key in self._encoded if not key[0] and key not in self._slices), None)
+            if orphan is not None:
+                raise CheckpointError(f"{self.index_path}: entry {orphan[:200]!r}: a slice of no tensor")
         self.budget.check_names(self.tensors, self.index_path)
 
     def _list(self, name: str, value: memoryview, alike: dict[Any, Any]) -> TensorInfo:
@@ -116,6 +123,10 @@ class Bundle(Checkpoint):
         if entry.slices:
             nbytes = element_count(entry.shape) * dtype.size
             shard = 0
+            keys = [slice_key(name, extents) for extents in entry.slices]
+            if len(set(keys)) < len(keys):
+                raise WireError("a slice is there twice")
+            self._slices.update(keys)
         else:
             nbytes, shard = entry.size, entry.shard
             self._check_size(entry, dtype)

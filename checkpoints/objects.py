@@ -26,7 +26,8 @@ def object_names(checkpoint: Checkpoint) -> dict[str, str]:
 
     Names that several tensors share tell nothing apart and are left out.
     """
-    if GRAPH not in checkpoint.tensors:
+    info = checkpoint.tensors.get(GRAPH)
+    if info is None or info.dtype != "string" or info.shape:
         return {}
     try:
         names = _parse(memoryview(checkpoint.read(GRAPH).reshape(-1)[0]))

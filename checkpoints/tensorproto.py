@@ -100,6 +100,8 @@ def to_array(
     count = element_count(shape)
     try:
         if proto.content is not None:
+            if proto.lists:
+                raise WireError("it holds its values twice")
             return _from_content(proto.content, kind, shape, count, place)
         values = _decode(proto, kind)
     except WireError as error:
@@ -126,6 +128,8 @@ def _decode(proto: TensorProto, kind: dtypes.DType) -> np.ndarray[Any, Any]:
     import numpy as np
 
     key = _LIST_OF.get(kind.name, _INT_VAL)
+    if not proto.lists.keys() <= {key}:
+        raise WireError(f"it holds values of another type than {kind.name}")
     pieces = proto.lists.get(key, [])
     if key == _STRINGS:
         values = np.empty(len(pieces), dtype=object)

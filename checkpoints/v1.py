@@ -126,7 +126,10 @@ class V1Checkpoint(Checkpoint):
         else:
             self._metas[meta.name] = meta
         for extents in meta.slices:
-            self._homes.setdefault(slice_key(meta.name, extents), shard)
+            key = slice_key(meta.name, extents)
+            if key in self._homes:
+                raise WireError("tensor {}: the slice {} is there twice".format(meta.name, list(extents)))
+            self._homes[key] = shard
 
     def _describe(self, meta: Meta) -> TensorInfo:
         dtype = dtypes.BY_NUMBER[meta.dtype]
@@ -172,14 +175,18 @@ class V1Checkpoint(Checkpoint):
         for outer, item in fields(value):
             if outer == 2:
                 held = once(held, message(item), "what it holds")
-        stored = ""
+        stored, place = "", None
         for inner, part in fields(held or memoryview(b"")):
             if inner == 1:
                 stored = text(part)
+            elif inner == 2:
+                place = once(place, parse_slice(message(part)), "its slice")
             elif inner == 3:
                 proto = once(proto, message(part), "its values")
         if stored != name:
             raise WireError("its entry belongs to {!r}".format(stored))
+        if (place or ()) != extents:
+            raise WireError("its entry is of the slice {}, not {}".format(list(place or ()), list(extents)))
         if proto is None:
             raise WireError("the entry of the slice {} holds no values".format(list(extents)))
         return proto

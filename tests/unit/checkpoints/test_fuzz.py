@@ -14,6 +14,8 @@ import pytest
 from checkpoints import CheckpointError, open_checkpoint
 from checkpoints.table import TableReader, TableWriter
 
+from .fuzzing.check import check
+from .fuzzing.files import MAKERS
 from .support import data
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -147,6 +149,14 @@ def test_damaged_graphs(folder, edits, content):
     path = folder / "graph.pb"
     path.write_bytes(damage(whole, edits))
     read_all(path)
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_commands_on_damaged_files(kind):
+    """A few inputs of the fuzzer, which is run for longer by hand (see `fuzzing`)."""
+    if kind in ("hdf5", "keras") and pytest.importorskip("h5py").version.hdf5_version_tuple < (1, 12):
+        pytest.skip("this HDF5 library crashes on damaged files, so each would take a process of its own")
+    assert [finding for seed in range(8) for finding in check(kind, seed).findings] == []
 
 
 @bounded
