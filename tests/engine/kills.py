@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from matrix.environments import load_environments
 from matrix.locks import make_lock
 from matrix.report.command import lost
 from matrix.results import Begun, Results
-from tests.engine.planted import Planted, axis, until, wait
+from tests.engine.planted import ID, Planted, axis, until, wait
 
 CELLS = """
 import os, subprocess, sys, time
@@ -58,7 +59,9 @@ class Kills:
         self.runtime.mkdir(exist_ok=True)
         self.seconds = {"run": 6.0, "build": 30.0}
 
-    def _start(self):
+    def _start(self, what: str = "run"):
+        if what == "images":
+            return self.planted._start(["images", ID], {"XDG_RUNTIME_DIR": str(self.runtime)})
         return self.planted.start(XDG_RUNTIME_DIR=str(self.runtime))
 
     def measure(self, what: str) -> None:
@@ -76,13 +79,13 @@ class Kills:
             file.write(f"# {self.planted.root} {time.time_ns()}\n")
 
     def kill(self, what: str) -> None:
-        """One kill in a `run` or in a `build`, then the next run."""
-        if what == "build":
+        """One kill in a `run`, in one that comes to `build`, or in a build of `images`; then the next run."""
+        if what != "run":
             self._forget_image()
         before = self._lines()
         number = self.chance.choice(SIGNALS)
-        moment = self.chance.uniform(0, self.seconds[what])
-        process = self._start()
+        moment = self.chance.uniform(0, self.seconds["run" if what == "run" else "build"])
+        process = self._start(what)
         time.sleep(moment)
         process.send_signal(number)
         process.communicate()
@@ -90,7 +93,7 @@ class Kills:
         self.found[what] += 1
         self.found["after its end"] += process.returncode in (0, 1)
         self._expect_records(before, process.pid, at)
-        if what == "build":  # whatever installs must not go on in what the next run makes anew
+        if what != "run":  # whatever installs must not go on in what the next run makes anew
             try:
                 until(lambda: not self._processes(process.pid), seconds=20)
             except AssertionError:
@@ -99,8 +102,8 @@ class Kills:
         done = wait(self._start(), 600)
         if done.status != 1 or len(self.planted.outcomes()) != 6:
             self.wrong.append(f"{at}: the next run ended with {done.status}: {done.out[-500:]}{done.err[-500:]}")
-        left = [*self.planted.left(), *self.planted.containers(process.pid), *self.planted.building(process.pid)]
-        left += [] if what == "run" else self._unnamed()
+        left = [*self.planted.left(), *self.planted.containers(process.pid)]
+        left += [] if what == "run" else self._builds()
         left += [*map(str, self._files()), *self._processes(process.pid)]
         if left:
             self.wrong.append(f"{at}: left after the next run: {left}")
@@ -141,13 +144,16 @@ class Kills:
                     continue
         return found
 
-    def _unnamed(self) -> list[str]:
-        """Containers that podman built in and has given a name of its own; another project's too, if it builds now."""
+    def _builds(self) -> list[str]:
+        """What podman keeps of builds whose process is dead, and under a name that does not say whose it is."""
         if self.planted.engine != "podman":
             return []
-        command = ["podman", "ps", "--all", "--external", "--format", "{{.Names}}"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        return [name for name in said if name.startswith("working-container")]
+        said = []
+        for command in (["ps", "--all", "--external", "--format", "{{.Names}}"], ["images", "--format", "{{.Names}}"]):
+            said += subprocess.run(["podman", *command], capture_output=True, text=True, check=True).stdout.split("\n")
+        builds = [(name, re.search(r"building-(\d+)-", name)) for name in said]
+        dead = [name for name, build in builds if build and not Path("/proc", build[1]).exists()]
+        return dead + [name for name in said if name.startswith("working-container")]
 
     def _files(self) -> list[Path]:
         """Hidden and partial files, and folders for passwords."""
@@ -188,7 +194,7 @@ def main() -> int:
             print(f"{options.engine}: a build takes {kills.seconds['build']:.1f} s, a run {kills.seconds['run']:.1f} s")
             for number in range(options.count):
                 told = len(kills.wrong)
-                kills.kill("build" if chance.random() < options.builds else "run")
+                kills.kill(chance.choice(["build", "images"]) if chance.random() < options.builds else "run")
                 for wrong in kills.wrong[told:]:
                     print(f"{number + 1}: {wrong}", flush=True)
         finally:

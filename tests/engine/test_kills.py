@@ -9,13 +9,13 @@ import pytest
 from tests.engine.kills import Kills, plant
 
 
-@pytest.mark.parametrize("what", ["run", "build"])
+@pytest.mark.parametrize("what", ["run", "build", "images"])
 def test_kill(engine, tmp_path, locks, venvs, what):
     planted = plant(tmp_path, engine, locks, venvs if what == "run" else None)
     kills = Kills(planted, random.Random(f"{engine} {what}"))
     try:
         kills.kill(what)
     finally:
-        if what == "build":
+        if what != "run":
             planted.remove_images()
     assert kills.wrong == []
