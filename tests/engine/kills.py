@@ -90,8 +90,7 @@ class Kills:
         process.send_signal(number)
         process.communicate()
         at = f"{number.name} in a {what} after {moment:.2f} s"
-        self.found[what] += 1
-        self.found["after its end"] += process.returncode in (0, 1)
+        self.found[what if process.returncode not in (0, 1) else "after its end"] += 1
         self._expect_records(before, process.pid, at)
         if what != "run":  # whatever installs must not go on in what the next run makes anew
             try:
@@ -100,6 +99,7 @@ class Kills:
                 self.wrong.append(f"{at}: still runs: {self._processes(process.pid)}")
         self.found["something ran until the next run"] += bool(self._processes(process.pid))
         done = wait(self._start(), 600)
+        self.seconds["run" if what == "run" else "build"] = done.seconds  # as the machine is now
         if done.status != 1 or len(self.planted.outcomes()) != 6:
             self.wrong.append(f"{at}: the next run ended with {done.status}: {done.out[-500:]}{done.err[-500:]}")
         left = [*self.planted.left(), *self.planted.containers(process.pid)]
@@ -192,11 +192,12 @@ def main() -> int:
             for what in ("build", "run"):
                 kills.measure(what)
             print(f"{options.engine}: a build takes {kills.seconds['build']:.1f} s, a run {kills.seconds['run']:.1f} s")
-            for number in range(options.count):
+            number = 0
+            while (number := number + 1) - kills.found["after its end"] <= options.count:
                 told = len(kills.wrong)
                 kills.kill(chance.choice(["build", "images"]) if chance.random() < options.builds else "run")
                 for wrong in kills.wrong[told:]:
-                    print(f"{number + 1}: {wrong}", flush=True)
+                    print(f"{number}: {wrong}", flush=True)
         finally:
             kills.planted.remove_images()
         print(f"{options.engine}, seed {options.seed}: {dict(kills.found)}, wrong: {len(kills.wrong)}", flush=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.numbers import CELLS, ODD, plant, repeated, write_number
 from tests.engine.planted import ID, Planted
-from tests.unit.matrix.bundles import forge
+from tests.unit.matrix.bundles import Forger, contents, forge
 
 
 def git(root, *words):
@@ -119,3 +119,44 @@ def test_a_bundle_is_not_replayed_unconfined_without_being_asked(sent):
 def test_options_that_do_not_go_together_are_one_line(failed_once, option):
     done = failed_once.do("repro", ODD, "--bundle", option)
     assert (done.status, done.error.startswith("carryover: ")) == (2, True)
+
+
+MATRIX = {"cell": "tests/pairs/test_pairs.py::test_loads[x]", "details": {"kind": "x", "way": "y"}}
+SCREEN = {"cell": "tests/x::a\x1b]0;title\x07[1]", "reason": "\x1b[2J[bold]", "base": "\x1b[31m"}
+ODD_RECORDS = {
+    "an option in its place": ({"cell": "tests/x::--basetemp=/"}, 10),
+    "control characters": (SCREEN, 10),
+    "a cell of the matrix": (MATRIX, 10),
+    "an artifact that is not in it": ({"inputs": {"letters/committed": "0" * 64}}, 11),
+    "another artifact of the name": ({"inputs": {"numbers/committed": "0" * 64}}, 11),
+    "an image that is not here": ({"engine": "docker 20", "image_id": "sha256:" + "0" * 64}, 1),
+    "an engine that there is not": ({"engine": "--help"}, 1),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RECORDS)
+def test_odd_record_ends_in_order(sent, tmp_path, name):
+    """What a record may say without being refused does no harm."""
+    planted, whole = sent
+    changes, status = ODD_RECORDS[name]
+    forger = Forger(tmp_path / "sent.tar.gz", *contents(whole))
+    forger.head["record"] |= changes
+    forger.write()
+    done = planted.do("repro", str(tmp_path / "sent.tar.gz"))
+    assert done.status == status and "Traceback" not in done.err, done.out + done.err
+    assert (done.out + done.err).replace("\n", "").isprintable()
+    assert planted.left() == [] and not list((planted.root / ".carryover").glob("bundles/*"))
+
+
+@pytest.mark.parametrize("source", ["x", "\xff\xfe", "[[cells]]\nfoo = 1\n", "a" + ".a" * 500_000 + " = 1\n", None])
+def test_odd_cells_toml_is_not_read(sent, tmp_path, source):
+    """What decides how the cell runs is in the head, which is checked: no TOML of a bundle is."""
+    planted, whole = sent
+    forger = Forger(tmp_path / "sent.tar.gz", *contents(whole))
+    if source is None:
+        del forger.files["files/tests/cells.toml"]
+    else:
+        forger.files["files/tests/cells.toml"] = source.encode("latin-1")
+    forger.write()
+    done = planted.do("repro", str(tmp_path / "sent.tar.gz"))
+    assert (done.status, "fails again, in the same way" in done.out) == (1, True), done.out + done.err
