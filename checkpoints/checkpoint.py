@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .copies import Copies
+    from .layer_order import Place
     from .roles import Role
 
 
@@ -126,6 +127,10 @@ class Checkpoint:
         from .roles import infer_roles
 
         return infer_roles(self.tensors, object_names(self))
+
+    def listed_variables(self) -> dict[str, Place]:
+        """Where Keras lists each variable, by the tensor's name, where the file says so (see `layer_order`)."""
+        return {}
 
     def close(self) -> None:
         """Closes the files that are open; the checkpoint can be listed but not read after that."""

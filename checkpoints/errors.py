@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Any, Iterator, Sequence
 
 from .foreign_text import printable, sentence
 
@@ -25,15 +25,17 @@ class ArgumentError(CheckpointError):
 class MappingError(CheckpointError):
     """Checkpoint and model do not fit together.
 
-    `problems` holds every problem that was found, one string each, so that one run shows all there is to settle.
+    `problems` holds every problem that was found, one string each, so that one run shows all there is to settle, and
+    `suggestions` the rules (see `checkpoints.plan`) that settle them together.
     """
 
-    def __init__(self, problems: Sequence[str], context: str = "") -> None:
+    def __init__(self, problems: Sequence[str], context: str = "", suggestions: Sequence[Any] = ()) -> None:
         # A problem may have lines for rules to paste; whatever else would act on a terminal is escaped.
         self.problems: list[str] = ["\n".join(map(printable, problem.split("\n"))) for problem in problems]
         super().__init__(context)
         self.context = sentence(context)
-        self.args = (self.problems, self.context)
+        self.suggestions: list[Any] = list(suggestions)
+        self.args = (self.problems, self.context, self.suggestions)
 
     def __str__(self) -> str:
         count = len(self.problems)

@@ -9,6 +9,7 @@ Names are the paths in the file without what only repeats: `model_weights/fc1/fc
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from .budget import STRING, Budget
 from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
 from .errors import CheckpointError, reading
 from .foreign_text import named
+from .layer_order import Place
 from .spans import open_regular
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ _MOST_COMPRESSION = 1032
 # HDF5's own filters and h5py's: deflate, shuffle, fletcher32, szip, nbit, scaleoffset, lzf. For any other the library
 # would look for a plugin to run.
 _FILTERS = frozenset((1, 2, 3, 4, 5, 6, 32000))
+# What the configuration of a model says of a layer that is not trained.
+_FROZEN = re.compile(r'"trainable"\s*:\s*false')
 # Strings are read in pieces that take no more than this if each were as long as the file.
 _STRINGS_AT_ONCE = 64 << 20
 # What HDF5 keeps of unpacked chunks, so that one is not unpacked again for each piece that is read of it.
@@ -84,6 +88,7 @@ class Hdf5(Checkpoint):
             _probe(path, h5py.version.hdf5_version, self.budget.factor)
         self._stream = stream or open_regular(path, budget=self.budget)
         self._paths: dict[str, str] = {}
+        self._longest: int | None = None
         try:
             with reading(f"{path}: not a readable HDF5 file"):
                 self._stream.seek(0, 2)
@@ -111,6 +116,41 @@ class Hdf5(Checkpoint):
         except Exception:
             return ""
 
+    def _names(self, group: Any, name: str) -> list[str]:
+        """The names in an attribute, which is cut into `name0`, `name1`, ... where it would not fit into one."""
+        parts = [name] if name in group.attrs else []
+        while name not in group.attrs and f"{name}{len(parts)}" in group.attrs:
+            parts.append(f"{name}{len(parts)}")
+        found: list[str] = []
+        for part in parts:
+            attribute = group.attrs.get_id(part)
+            longest = attribute.dtype.itemsize if attribute.dtype.kind == "S" else self._longest_text()
+            if element_count(attribute.shape) * longest > self.budget.listing_left():
+                raise CheckpointError(f"{self.path}: more names than the file can have")
+            found += [item.decode("utf-8") if isinstance(item, bytes) else str(item) for item in group.attrs[part]]
+        self.budget.list_tensors(len(found), sum(map(len, found)), self.path)
+        return found
+
+    def _longest_text(self) -> int:
+        """What no string of the file is longer than: HDF5 keeps all of them in heaps, each in one piece.
+
+        A list of strings may refer to the same long one very many times.
+        Source: "Global Heap" in the HDF5 File Format Specification.
+        """
+        if self._longest is None:
+            self._longest = 0
+            tail = b""
+            self._stream.seek(0)
+            while True:
+                data = tail + self._stream.read(1 << 20)
+                for match in re.finditer(rb"GCOL\x01...(.{8})", data, re.DOTALL):
+                    size = int.from_bytes(match.group(1), "little")
+                    self._longest = max(self._longest, size if size <= self._size else 0)
+                if len(data) <= len(tail):
+                    break
+                tail = data[-15:]
+        return self._longest
+
     def _text_attribute(self, item: Any, name: str) -> str:
         """An attribute that is one string; nothing for one that is not there, or is anything else.
 
@@ -124,6 +164,31 @@ class Hdf5(Checkpoint):
         value = item.attrs[name]
         value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         return value if isinstance(value, str) else ""
+
+    def listed_variables(self) -> dict[str, Place]:
+        """Where Keras lists each variable: the place of its layer in the model, and its own in that layer's list.
+
+        Source: `save_weights_to_hdf5_group`, `load_attributes_from_hdf5_group` in Keras's `hdf5_format.py`.
+        """
+        names = {path: name for name, path in self._paths.items()}
+        listed: dict[str, Place] = {}
+        try:
+            root = "/model_weights" if "model_weights" in self._file else ""
+            layers = self._names(self._file[root or "/"], "layer_names")
+            weights = [self._names(self._file[f"{root}/{layer}"], "weight_names") for layer in layers]
+            connected = bool(root) or all(map(_is_connected, layers, weights))
+            # A layer lists its trainable weights before others, whatever they belong to.
+            in_order = bool(root) and not _FROZEN.search(self._text_attribute(self._file, "model_config"))
+            for place, (layer, listing) in enumerate(zip(layers, weights)):
+                for number, weight in enumerate(listing):
+                    path = f"{root}/{layer}/{weight}"
+                    if path in names:
+                        layer_place = (place, number) if in_order else (place,) if connected else ()
+                        listed[names[path]] = Place("layer_names", layer_place, len(listed))
+        except Exception:
+            # The order only helps: what is damaged is reported when it is read.
+            return {}
+        return listed
 
     def _list(self) -> None:
         found: list[tuple[str, TensorInfo]] = []
@@ -252,6 +317,15 @@ def _pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[Any, ...]]:
     for outer in np.ndindex(*shape[:axis]):
         for begin in range(0, shape[axis], step):
             yield (*outer, slice(begin, begin + step))
+
+
+def _is_connected(layer: str, weights: list[str]) -> bool:
+    """Whether these weights are those of a layer of a connected model, which are made before the model is.
+
+    Those of a class of the user's own are made when it is called, in its scope (`net/dense/kernel:0`), and the order of
+    its layers is that of its attributes.
+    """
+    return not any("/" not in weight or weight.split("/")[1] == layer != weight.split("/")[0] for weight in weights)
 
 
 def _probe(path: str, library: str, factor: float) -> None:

@@ -1,17 +1,18 @@
-"""Finding the places of layers that no rule mentions, from structure: kinds and shapes first, then names and order.
+"""Which layers of a file fit which layers of a model: some layout carries over all of one into all of the other.
 
-A source scope and a model layer are *candidates* for each other if some layout of the catalogue carries all of one into
-all of the other. Candidates are settled where evidence singles one out for both sides: the ends of their names, scopes
-already settled, being the only fit, and numbering. What then still has alternatives is ambiguous; it is never guessed.
+Which of them go together is decided by names, numbers and order (see `matching`).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, FrozenSet, Mapping, NamedTuple, Sequence, Tuple
 
+from .conflicts import Item
+from .interchange import Side
 from .layouts import BY_NAME, CATALOGUE, Layout
 from .layouts.base import user_scope
+from .names import Ending, Parts, endings
 from .plan import Row
 from .slices import check_tiling
 from .transforms import pieces_of
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from .checkpoint import TensorInfo
     from .planner import Target
 
-_MANY = 32
 Leaves = Mapping[str, Any]
+Kind = Tuple[FrozenSet[Tuple[str, "Target"]], Tuple[bool, ...]]
+"""The variables of a layer by the last components of their names, and what its name says where layouts ask for it."""
 
 
 class Group(NamedTuple):
@@ -31,20 +33,6 @@ class Group(NamedTuple):
     layout: Layout
     scope: str
     leaves: Leaves
-
-
-class Candidate(NamedTuple):
-    """A way to carry one scope into one layer of the model."""
-
-    layout: Layout
-    scope: str
-    user: tuple[str, ...]
-    path: str
-    rows: tuple[Row, ...]
-
-    def sources(self) -> set[str]:
-        """The tensors it takes."""
-        return {row.source for row in self.rows if row.source}
 
 
 def group_sources(labels: Mapping[str, Any], layouts: Sequence[Layout] = CATALOGUE) -> list[Group]:
@@ -63,25 +51,6 @@ def group_sources(labels: Mapping[str, Any], layouts: Sequence[Layout] = CATALOG
                 found.setdefault(scope, {})[match.group("leaf")] = info
         groups += [Group(layout, scope, leaves) for scope, leaves in found.items()]
     return groups
-
-
-def converted(groups: Sequence[Group]) -> dict[str, Group]:
-    """The tensors that are stored otherwise than in Keras, by name, with the layer they belong to.
-
-    Only where the scope says what kind of layer it is, and no layout accounts for more of what is in that scope:
-    Keras's own `lstm_cell` has a `recurrent_kernel`.
-    """
-    most: dict[str, int] = {}
-    for group in groups:
-        most[group.scope] = max(most.get(group.scope, 0), len(group.leaves))
-    found: dict[str, Group] = {}
-    for group in groups:
-        if group.layout.scope and len(group.leaves) == most[group.scope]:
-            for leaf in group.leaves:
-                parts = [part for part in group.layout.parts if part.source and re.fullmatch(part.source, leaf)]
-                if parts and all(part.transform != "identity" for part in parts):
-                    found.setdefault(f"{group.scope}/{leaf}" if group.scope else leaf, group)
-    return found
 
 
 def group_targets(targets: Mapping[str, Target]) -> dict[str, dict[str, Target]]:
@@ -170,68 +139,135 @@ def _covers(group: Group, taken: Mapping[str, list[Row]], leaves: Mapping[str, T
     return ""
 
 
-def find_candidates(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]) -> list[Candidate]:
-    """All candidates, at most one for each scope and layer: that of the first layout that fits."""
-    alike: dict[frozenset[tuple[str, Target]], list[str]] = {}
-    for path, leaves in layers.items():
-        alike.setdefault(frozenset(leaves.items()), []).append(path)
-    known: dict[object, tuple[Row, ...]] = {}
-    found: dict[tuple[frozenset[str], str], Candidate] = {}
+class Fit(NamedTuple):
+    """How tensors of the file go into a layer of some kind, by which layout.
+
+    `name` is the name of their layer, of which `scope` may have more; `endings` are what names of the model are
+    compared to. `rows` have the last components of the targets, or nothing where that is a whole variable.
+    """
+
+    layout: Layout
+    scope: str
+    name: Parts
+    endings: tuple[Ending, ...]
+    rows: tuple[Row, ...]
+
+    def item(self, name: Parts | None = None) -> Item:
+        """What goes there, under the one of its names that is given."""
+        note = f"{self.layout.name}; {self.layout.note}" if self.layout.note else self.layout.name
+        sources = tuple(sorted({row.source for row in self.rows if row.source}))
+        scope = None if self.layout is SINGLE else self.scope
+        return Item(Side(self.name if name is None else name, sources), self.rows, scope, f" [{note}]")
+
+
+class Unit(NamedTuple):
+    """Tensors of the file that go into one layer of the model, or one variable, and the kinds of it that they fit."""
+
+    sources: frozenset[str]
+    fits: Mapping[Kind, Fit]
+
+    def scope(self) -> str:
+        """The scope of the tensors, or the name of the one."""
+        return next(iter(self.fits.values())).scope
+
+
+class Place(NamedTuple):
+    """A layer of the model, or a variable, that still gets no value; layers of one `kind` can change places."""
+
+    kind: Kind
+    endings: tuple[Ending, ...]
+
+    def variables(self, path: str) -> tuple[str, ...]:
+        """The names of its variables, if it is the one at `path`."""
+        return tuple(sorted("/".join(filter(None, (path, leaf))) for leaf, _ in self.kind[0]))
+
+
+def find_units(
+    groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]
+) -> tuple[list[Unit], dict[str, Place]]:
+    """The groups that fit some layer of the model, and the layers.
+
+    Tensors go into a layer by the first layout that fits. Whether they fit depends on shapes, and with some layouts on
+    what scope and layer are called; so it is tried once for all groups and layers that are alike in that.
+    """
+    words = sorted({group.layout.named for group in groups} - {""})
+    places = {path: _place(path, leaves, words) for path, leaves in layers.items()}
+    kinds = {place.kind: path for path, place in places.items()}
+    known: dict[object, dict[Kind, tuple[Row, ...]]] = {}
+    found: dict[frozenset[str], dict[Kind, Fit]] = {}
     for group in groups:
         if refusal(group):
             continue
-        user = tuple(part for part in user_scope(group.scope, group.layout.scope).split("/") if part)
-        members = frozenset(info.name for info in group.leaves.values())
+        named = _is_named(group.layout.named, group.scope)
         shapes = frozenset((leaf, info.shape, info.dtype) for leaf, info in group.leaves.items())
-        for kind, paths in alike.items():
-            # Whether a layer fits depends on shapes alone, so it is tried once for all that are alike.
-            key = (group.layout.name, shapes, kind)
-            if key not in known:
-                known[key] = _fit(_anonymous(group), "", dict(kind))[0]
-            if not known[key]:
-                continue
-            for path in _plausible(user, paths):
-                if (members, path) not in found and _named(group, path):
-                    rows = tuple(_renamed(row, group, path) for row in known[key])
-                    found[members, path] = Candidate(group.layout, group.scope, user, path, rows)
-    return _most_complete(list(found.values()))
+        key = (group.layout.name, shapes, named)
+        if key not in known:
+            known[key] = _fitting_kinds(group, kinds, layers, words, named)
+        if known[key]:
+            user = tuple(part for part in user_scope(group.scope, group.layout.scope).split("/") if part)
+            user = user or tuple(part for part in group.scope.split("/") if part)
+            own = Fit(group.layout, group.scope, user, tuple(endings(user)), ())
+            fits = found.setdefault(frozenset(info.name for info in group.leaves.values()), {})
+            for kind, rows in known[key].items():
+                fits.setdefault(kind, own._replace(rows=tuple(_renamed(row, group) for row in rows)))
+    return _most_complete([Unit(sources, fits) for sources, fits in found.items()]), places
 
 
-def _anonymous(group: Group) -> Group:
-    """The group with its leaves for names, so that what fits it can be told to other groups of the same shapes."""
-    return group._replace(leaves={leaf: info._replace(name=leaf) for leaf, info in group.leaves.items()})
+def _place(path: str, leaves: Mapping[str, Target], words: Sequence[str]) -> Place:
+    parts = tuple(part for part in path.split("/") if part)
+    kind = (frozenset(leaves.items()), tuple(_is_named(word, path) for word in words))
+    return Place(kind, tuple(_with_directions(parts)))
 
 
-def _renamed(row: Row, group: Group, path: str) -> Row:
-    source = group.leaves[row.source].name if row.source else ""
-    return row._replace(source=source, target=f"{path}/{row.target}" if path else row.target)
+def _with_directions(parts: Parts) -> list[Ending]:
+    """What a name ends in; a part that is called `forward_...` also as TF 1 calls it."""
+    found = endings(parts)
+    for long, short in (("forward", "fw"), ("backward", "bw")):
+        if any(part.startswith(long) for part in parts):
+            found += endings(tuple(short if part.startswith(long) else part for part in parts))
+    return found
 
 
-def _most_complete(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Without those that leave out tensors which another candidate for the same layer takes."""
-    taking: dict[tuple[str, str], list[set[str]]] = {}
-    for candidate in candidates:
-        sources = candidate.sources()
-        for source in sources:
-            taking.setdefault((candidate.path, source), []).append(sources)
-    # Whatever takes more than a candidate does also takes its first source.
-    return [
-        candidate
-        for candidate in candidates
-        if not any(candidate.sources() < others for others in taking[candidate.path, next(iter(candidate.sources()))])
-    ]
+def _is_named(words: str, name: str) -> bool:
+    return bool(words) and re.search(words, name) is not None
 
 
-def _plausible(user: tuple[str, ...], paths: Sequence[str]) -> Sequence[str]:
-    """`paths`; where there are many, those whose ends agree most with the scope's, which would be chosen anyway."""
-    count = 1
-    while len(paths) > _MANY and count <= len(user):
-        end = "/".join(user[-count:])
-        nearer = [path for path in paths if path == end or path.endswith("/" + end)]
-        if not nearer:
-            break
-        paths, count = nearer, count + 1
-    return paths
+def _fitting_kinds(
+    group: Group,
+    kinds: Mapping[Kind, str],
+    layers: Mapping[str, Mapping[str, Target]],
+    words: Sequence[str],
+    named: bool,
+) -> dict[Kind, tuple[Row, ...]]:
+    """How a group like this one goes into each kind of layer, with leaves for names; `kinds` has a layer of each."""
+    anonymous = group._replace(leaves={leaf: info._replace(name=leaf) for leaf, info in group.leaves.items()})
+    found = {}
+    for kind, path in kinds.items():
+        if not group.layout.named or named or kind[1][words.index(group.layout.named)]:
+            rows, _ = _fit(anonymous, "", layers[path])
+            if rows:
+                found[kind] = rows
+    return found
+
+
+def _renamed(row: Row, group: Group) -> Row:
+    return row._replace(source=group.leaves[row.source].name) if row.source else row
+
+
+def _most_complete(units: Sequence[Unit]) -> list[Unit]:
+    """Without the fits that leave out tensors which another unit takes into the same kind of layer."""
+    taking: dict[str, list[Unit]] = {}
+    for unit in units:
+        for source in unit.sources:
+            taking.setdefault(source, []).append(unit)
+    found = []
+    for unit in units:
+        # Whatever takes more than a unit does also takes its first source.
+        larger = [other for other in taking[next(iter(unit.sources))] if unit.sources < other.sources]
+        fits = {kind: fit for kind, fit in unit.fits.items() if not any(kind in other.fits for other in larger)}
+        if fits:
+            found.append(unit._replace(fits=fits))
+    return found
 
 
 def misfits(groups: Sequence[Group], layers: Mapping[str, Mapping[str, Target]]) -> dict[str, list[Tuple[Group, str]]]:
@@ -260,31 +296,40 @@ SINGLE = Layout("single", ())
 _SYNONYMS = ({"kernel", "weights", "weight", "w", "matrix"}, {"bias", "biases", "b"})
 
 
-def single_candidates(sources: Mapping[str, TensorInfo], targets: Mapping[str, Target]) -> list[Candidate]:
-    """Variables against variables, one by one: candidates where shape and type are the same."""
-    by_shape: dict[tuple[tuple[int, ...], str], list[str]] = {}
+def single_units(
+    sources: Mapping[str, TensorInfo], targets: Mapping[str, Target]
+) -> tuple[list[Unit], dict[str, Place]]:
+    """Variables against variables, one by one: what has the same shape and type fits."""
+    places = {}
     for name, target in targets.items():
-        by_shape.setdefault((target.shape, target.dtype), []).append(name)
-    found = []
+        parts = tuple(name.split("/"))
+        # What TF 1 made with one `get_variable` stands for a layer of one variable: `words` for `words/embeddings`.
+        ends = endings(spelled(parts)) + endings(parts[:-1])
+        places[name] = Place((frozenset({("", target)}), ()), tuple(ends))
+    kinds = {place.kind for place in places.values()}
+    units = []
     for label, info in sources.items():
-        for name in by_shape.get((info.shape, info.dtype), []):
-            row = Row(info.name, name, "load", "identity", None, "", info.shape, info.dtype, info.shape, info.dtype)
-            found.append(Candidate(SINGLE, label, _spelled(label, name), name, (row,)))
-    return found
+        kind = (frozenset({("", _target(info))}), ())
+        if kind in kinds:
+            row = Row(info.name, "", "load", "identity", None, "", info.shape, info.dtype, info.shape, info.dtype)
+            parts = tuple(label.split("/"))
+            own = tuple(endings(spelled(parts)))
+            units.append(Unit(frozenset({info.name}), {kind: Fit(SINGLE, label, parts, own, (row,))}))
+    return units, places
 
 
-def _spelled(label: str, name: str) -> tuple[str, ...]:
-    """The components of `label`, the last one spelled as in `name` if it means the same.
+def _target(info: TensorInfo) -> Target:
+    from .planner import Target
 
-    What TF 1 made with one `get_variable` stands for a layer of one variable: `words` for `words/embeddings`.
-    """
-    parts = label.split("/")
-    layer, _, leaf = name.rpartition("/")
-    if layer.rpartition("/")[2] == parts[-1] != leaf:
-        return (*parts, leaf)
-    if same_kind(parts[-1], leaf):
-        parts[-1] = leaf
-    return tuple(parts)
+    return Target(info.shape, info.dtype)
+
+
+def spelled(parts: Parts) -> Parts:
+    """The components of a variable's name, the last one as Keras spells it."""
+    for spelling, words in zip(("kernel", "bias"), _SYNONYMS):
+        if parts[-1].lower() in words:
+            return (*parts[:-1], spelling)
+    return parts
 
 
 def same_kind(name: str, other: str) -> bool:

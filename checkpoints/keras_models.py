@@ -17,6 +17,7 @@ import numpy as np
 from . import dtypes
 from .atomic import Placement
 from .errors import CheckpointError
+from .model_order import layer_order
 from .open import open_checkpoint
 from .weight_files import Variables, find_places
 
@@ -56,6 +57,7 @@ def model_variables(models: Any) -> dict[str, Any]:
         raise CheckpointError(
             "several weights share a name: {}; give their layers names of their own".format(", ".join(sorted(clashes)))
         )
+    found.order = layer_order(models, found, _inner_layers)
     if len(models) == 1:
         found.places = find_places(next(iter(models.values())), {id(weight): path for path, weight in found.items()})
     return found

@@ -7,29 +7,37 @@ from typing import Any, Container, Mapping, NamedTuple, Pattern, Sequence
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
+from .conflicts import Conflict, Item, Join, Open, find_conflicts, join_layers, most_similar, trim
 from .errors import CheckpointError, MappingError
+from .file_order import layer_order
 from .frozen import variable_name
 from .inference import (
     SINGLE,
     Group,
-    converted,
-    find_candidates,
+    Place,
+    Unit,
+    find_units,
     fit,
     group_sources,
     group_targets,
     misfits,
     named_layout,
     refusal,
+    single_units,
 )
+from .interchange import Evidence, Side
+from .layer_order import LayerOrder
 from .layouts import CATALOGUE
 from .layouts.embedding import with_note
 from .layouts.keras_cudnn import cudnn_layers
+from .matching import Choice, Rivals, match
+from .names import Parts, numbered_parts
 from .objects import VALUE, object_names
 from .plan import AnyRule, Ignore, Keep, Layer, Plan, Row, Rule, group_by_target
 from .problems import Problems
+from .raw_copies import find_raw_copies
 from .roles import Role
-from .series import Parts, find_shifts, join_layers, likest, trim
-from .settle import Choice, settle
+from .suggestions import alternatives
 from .transforms import whole
 from .weight_files import fitting
 
@@ -88,20 +96,29 @@ def make_plan(
     """
     if averages not in (None, "raw", "shadow"):
         raise ValueError(f'averages must be "raw" or "shadow", not {averages!r}')
-    planner = _Planner(checkpoint, describe_targets(targets), rules, averages)
+    planner = _Planner(checkpoint, describe_targets(targets), rules, averages, getattr(targets, "order", LayerOrder()))
     return planner.plan(infer, getattr(targets, "places", ()))
 
 
 class _Planner:
     def __init__(
-        self, checkpoint: Checkpoint, targets: dict[str, Target], rules: Sequence[AnyRule], averages: str | None
+        self,
+        checkpoint: Checkpoint,
+        targets: dict[str, Target],
+        rules: Sequence[AnyRule],
+        averages: str | None,
+        order: LayerOrder,
     ) -> None:
         self._path = checkpoint.path
+        self._evidence = Evidence(lambda: layer_order(checkpoint), order)
         self._tensors = checkpoint.tensors
         self._rules = [(rule, _compile(rule)) for rule in rules if not isinstance(rule, Keep)]
         self._kept, unused = _keep(rules, targets)
         self._targets = {name: target for name, target in targets.items() if name not in self._kept}
         self._names = object_names(checkpoint)
+        labels = {self._label(info): info.name for info in self._tensors.values()}
+        parts = numbered_parts(label for label in labels if label not in targets)
+        self._names.update((labels[label], part) for label, part in parts.items())
         self._roles = self._wanted_roles(checkpoint.roles())
         self._averages = averages
         self._cudnn = cudnn_layers({self._label(info): info for info in self._tensors.values()})
@@ -115,11 +132,11 @@ class _Planner:
         self._claimed: dict[Layer, set[str]] = {}
         self._layer_groups: dict[Layer, list[Group]] = {}
         self._unknown: set[Layer] = set()
-        # Tensors of each side that their layouts convert, found when a rule copies one.
-        self._converted: dict[str, Group] | None = None
-        self._converted_targets: dict[str, Group] = {}
-        # What names and structure say, with the names of both sides, as opposed to rules.
+        self._copied: list[Row] = []
+        # What names and structure say, as opposed to rules: tensors with the names of both sides, and layers.
         self._found: list[tuple[Parts, Parts, Row]] = []
+        self._joins: list[Join] = []
+        self._scopes: dict[frozenset[str], str] | None = None
 
     def plan(self, infer: bool, places: tuple[dict[str, str], ...] = ()) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
@@ -133,19 +150,19 @@ class _Planner:
                 self._open[key] = info
         self._check_rules()
         self._by_layer_rules()
+        raw = find_raw_copies(self._copied, self._rows, self._labels(self._tensors), self._targets)
+        self._problems.raw_copies(raw)
         self._by_role()
         self._by_averages()
         self._by_place(places)
         self._by_name(whole_layers=infer)
-        if infer:
-            self._by_structure()
-        else:
-            self._check_order()
+        self._by_structure() if infer else self._check_names()
         self._problems.stored_for_cudnn(self._cudnn.values(), self._rows)
-        self._problems.check(self._rows, list(self._open.values()))
+        self._problems.check(self._rows, list(self._open.values()), self._evidence)
         self._rows += self._kept.values()
         if self._problems.found:
-            raise MappingError(self._problems.found, f"{self._path} does not map onto the model")
+            context = f"{self._path} does not map onto the model"
+            raise MappingError(self._problems.found, context, self._problems.suggestions)
         rows = [with_note(row, self._tensors) for row in self._rows]
         return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))))
 
@@ -202,6 +219,9 @@ class _Planner:
                 continue
             if isinstance(rule, Ignore):
                 return rows or [_ignored(info, rule.reason)]
+            if alternatives(rule):
+                self._problems.left_open(rule, [info.name])
+                return [_ignored(info, "its rule leaves open where it goes")]
             name = match.expand(rule.target)
             if name not in self._targets and key == info.name and self._roles[key].kind in ("slot", "shadow"):
                 # `gen/(.*)` is meant for the variables; their slots and averages are matched by it as well.
@@ -250,23 +270,16 @@ class _Planner:
         self._problems.check_dtype(row)
         pieces = self._problems.pieces(row)
         if pieces and rule.transform is None:
-            self._check_copy(row)
+            self._copied.append(row)
         return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
-
-    def _check_copy(self, row: Row) -> None:
-        """A tensor that its layout converts is copied as it is only where the model has the layer in that layout."""
-        if self._converted is None:
-            sides = (self._labels(self._tensors), self._targets)
-            self._converted, self._converted_targets = (converted(group_sources(side)) for side in sides)
-        label = self._label(self._tensors[row.source])
-        group, other = self._converted.get(label), self._converted_targets.get(row.target or "")
-        if group is not None and (other is None or other.layout.name != group.layout.name):
-            self._problems.converted(row, group)
 
     def _by_layer_rules(self) -> None:
         """Rules for whole layers, over the tensors that they claimed."""
         for rule, pattern in self._rules:
             if not isinstance(rule, Layer):
+                continue
+            if alternatives(rule):
+                self._leave_open(rule)
                 continue
             layers = group_targets(self._free())
             tried: dict[str, list[str]] = {}
@@ -283,6 +296,16 @@ class _Planner:
             for scope, reasons in tried.items():
                 if reasons:
                     self._problems.add("rule {!r} does not fit {}: {}".format(rule.pattern, scope, "; ".join(reasons)))
+
+    def _leave_open(self, rule: Layer) -> None:
+        """Nothing goes by a suggested rule in which nobody has chosen yet."""
+        names = sorted(name for name in self._claimed[rule] if self._keys.get(name, name) in self._open)
+        paths = alternatives(rule)
+        told = [name for name in self._targets if name.rpartition("/")[0] in paths]
+        self._problems.left_open(rule, names, told)
+        for name in names:
+            info = self._open.pop(self._keys.get(name, name))
+            self._rows.append(_ignored(info, "its rule leaves open where it goes"))
 
     def _by_role(self) -> None:
         for info in list(self._open.values()):
@@ -342,31 +365,63 @@ class _Planner:
     def _by_structure(self) -> None:
         labels = self._labels(self._open)
         groups = group_sources(labels)
-        chosen, left = settle(find_candidates(groups, group_targets(self._free())))
+        units, places = find_units(groups, group_targets(self._free()))
+        chosen, left = match(units, places, self._evidence)
         self._choose(chosen)
-        self._by_name(busy=set().union(*(candidate.sources() for candidate in left)))
-        chosen, more = settle(self._single_candidates(labels, left))
+        self._by_name(busy=set().union(*(unit.sources for rivals in left for unit in rivals.units)))
+        units, places = self._single_units(labels, left)
+        chosen, more = match(units, places, self._evidence)
         self._choose(chosen)
-        self._check_order()
-        self._problems.ambiguous([*left, *more])
+        self._settle_conflicts(_open_layers([*left, *more]), reorder=True)
+        self._problems.ambiguous([*left, *more], self._evidence)
         still = [group for group in groups if self._is_open(group)]
         self._problems.refused(still)
         self._problems.misfits(misfits(still, group_targets(self._free())))
 
-    def _check_order(self) -> None:
-        """Going by the same names must not put layers that are numbered alike out of their order (see `series`)."""
-        sources, targets = [
-            [
-                (*trim(tuple(name.split("/"))), Row(source, name, "load", "identity", None, "", shape, dtype, shape))
-                for name, source, shape, dtype in side
-            ]
-            for side in (
-                [(label, info.name, info.shape, info.dtype) for label, info in self._labels(self._open).items()],
-                [(name, "", target.shape, target.dtype) for name, target in self._free().items()],
-            )
+    def _check_names(self) -> None:
+        """What is left over may show that the same names do not mean the same layers."""
+        open_ = Open({}, {})
+        sides = [
+            [(label, info.name, info.shape, info.dtype) for label, info in self._labels(self._open).items()],
+            [(name, name, target.shape, target.dtype) for name, target in self._free().items()],
         ]
-        shifts = find_shifts(join_layers(self._found), join_layers(sources), join_layers(targets))
-        self._problems.shifted(shifts)
+        for number, side in enumerate(sides):
+            rows = []
+            for label, name, shape, dtype in side:
+                row = Row(name, label, "load", "identity", None, "", shape, dtype, shape, dtype)
+                rows.append((*trim(tuple(label.split("/"))), row))
+            for item, target in join_layers(rows):
+                if number:
+                    open_.targets.setdefault(item.kind(), []).append(target)
+                else:
+                    open_.items.setdefault(item.kind(), []).append(item)
+        self._settle_conflicts(open_, reorder=False)
+
+    def _settle_conflicts(self, open_: Open, reorder: bool) -> None:
+        """Going by names must not put layers that could change places out of their order (see `conflicts`)."""
+        for conflict in find_conflicts([*self._joins, *join_layers(self._found)], open_, self._evidence):
+            if reorder and conflict.resolution.sure:
+                self._reorder(conflict)
+            else:
+                items = tuple(map(self._with_scope, conflict.items))
+                self._problems.conflict(conflict._replace(items=items))
+
+    def _with_scope(self, item: Item) -> Item:
+        """`item` as one that a rule for a layer can name, where its tensors are all that is known as such."""
+        if self._scopes is None:
+            groups = group_sources(self._labels(self._sources))
+            self._scopes = {frozenset(info.name for info in group.leaves.values()): group.scope for group in groups}
+        known = self._scopes.get(frozenset(item.side.variables))
+        return item._replace(scope=known) if item.scope is None else item
+
+    def _reorder(self, conflict: Conflict) -> None:
+        """Takes layers where their order wants them, instead of where their names did."""
+        targets = {name for join in conflict.joined for name in join.target.variables}
+        self._rows = [row for row in self._rows if row.target not in targets]
+        for one, other in conflict.resolution.pairs:
+            item, target = conflict.items[one], conflict.targets[other]
+            self._take(item.rows_to("/".join(target.name)), conflict.resolution.why + item.note)
+        self._problems.settled(conflict)
 
     def _labels(self, sources: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
         return {key if key != info.name else self._label(info): info for key, info in sources.items()}
@@ -375,26 +430,45 @@ class _Planner:
         return all(self._keys.get(info.name, info.name) in self._open for info in group.leaves.values())
 
     def _choose(self, chosen: Sequence[Choice]) -> None:
-        for choice in chosen:
-            candidate = choice.candidate
-            note = f"; {candidate.layout.note}" if candidate.layout.note else ""
-            self._take(candidate.rows, f"{choice.why} [{candidate.layout.name}{note}]")
-            path = tuple(candidate.path.split("/"))
-            names = likest((candidate.user, tuple(candidate.scope.split("/"))), path), path
-            names = trim(candidate.user, path) if candidate.layout is SINGLE else names
-            for row in candidate.rows:
-                self._found.append((*names, row))
+        for unit, path, kind, why in chosen:
+            parts = tuple(path.split("/"))
+            fit = unit.fits[kind]
+            item = fit.item(most_similar((fit.name, tuple(fit.scope.split("/"))), parts))
+            rows = item.rows_to(path)
+            self._take(rows, why + item.note)
+            if fit.layout is SINGLE:
+                self._found += [(*trim(fit.name, parts), row) for row in rows]
+            else:
+                self._joins.append(Join(item, Side(parts, tuple(row.target or "" for row in rows))))
 
-    def _single_candidates(self, labels: Mapping[str, TensorInfo], left: Sequence[Any]) -> list[Any]:
+    def _single_units(
+        self, labels: Mapping[str, TensorInfo], left: Sequence[Rivals]
+    ) -> tuple[list[Unit], dict[str, Place]]:
         """Single variables for what belongs to no layer that the catalogue knows: the same shape and type."""
-        from .inference import single_candidates
-
-        busy: set[str] = set().union(*(candidate.sources() for candidate in left)) if left else set()
+        busy = set().union(*(unit.sources for rivals in left for unit in rivals.units))
         busy.update(info.name for layer in self._cudnn.values() for info in layer.leaves.values())
-        paths = {row.target for candidate in left for row in candidate.rows}
+        taken = {name for rivals in left for path, place in rivals.places.items() for name in place.variables(path)}
         open_names = {info.name for info in self._open.values()}
         sources = {label: info for label, info in labels.items() if info.name in open_names and info.name not in busy}
-        return single_candidates(sources, {name: target for name, target in self._free().items() if name not in paths})
+        return single_units(sources, {name: target for name, target in self._free().items() if name not in taken})
+
+
+def _open_layers(left: Sequence[Rivals]) -> Open:
+    """What is left over on either side, by what it must have to change places."""
+    open_ = Open({}, {})
+    for rivals in left:
+        kinds = {place.kind for place in rivals.places.values()}
+        alike: dict[Any, set[Any]] = {}
+        for unit in rivals.units:
+            for kind in kinds & set(unit.fits):
+                item = unit.fits[kind].item()
+                open_.items.setdefault(item.kind(), []).append(item)
+                alike.setdefault(kind, set()).add(item.kind())
+        for path, place in rivals.places.items():
+            for kind in alike.get(place.kind, ()):
+                side = Side(tuple(path.split("/")), place.variables(path))
+                open_.targets.setdefault(kind, []).append(side)
+    return open_
 
 
 def _keep(rules: Sequence[AnyRule], targets: Mapping[str, Target]) -> tuple[dict[str, Row], list[Keep]]:

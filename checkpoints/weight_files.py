@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
+from .layer_order import LayerOrder
 from .numbering import is_number
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class Variables(dict):  # type: ignore[type-arg]
     """The variables of models by name, as `model_variables` gives them, with their `places` in Keras's own files.
 
     `places` holds a dictionary for each way of naming, from the name in the file to the variable's name here. It is
-    empty for several models, as a file holds one. `excluded` says by its path what is no variable, and why.
+    empty for several models, as a file holds one. `excluded` says by its path what is no variable, and why. `order` is
+    what the models say of the order of their layers.
     """
 
     places: tuple[dict[str, str], ...] = ()
+    order: LayerOrder = LayerOrder()
 
     def __init__(self) -> None:
         super().__init__()

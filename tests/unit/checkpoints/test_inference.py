@@ -107,14 +107,9 @@ def test_a_variable_of_the_name_of_a_layer_is_that_layer(made):
 
 def test_suggestions_pasted_together_settle_everything_as_the_names_say(made):
     scopes = [f"bert/layer_{number}/attention" for number in range(2)]
-    file = {"cls/transform/LayerNorm/gamma": (4,), "cls/transform/LayerNorm/beta": (4,), "cls/bias": (9,)}
-    norms = ["bert/embeddings/LayerNorm", "bert/layer_0/output/LayerNorm", "bert/layer_1/output/LayerNorm"]
-    for scope in norms:
-        file.update({scope + "/gamma": (4,), scope + "/beta": (4,)})
-    checkpoint = made({**file, **attention(scopes[0]), **attention(scopes[1]), **dense("cls/transform/dense")})
-    ours = ["layer_normalization", "layer_normalization_1", "layer_normalization_2"]
-    layers = [{layer + "/gamma": (4,), layer + "/beta": (4,)} for layer in ours]
-    variables = model(heads("multi_head_attention"), heads("multi_head_attention_1"), *layers)
+    file = {"cls/bias": (9,), **attention(scopes[0]), **attention(scopes[1]), **dense("cls/transform/dense")}
+    checkpoint = made(file)
+    variables = model(heads("multi_head_attention"), heads("multi_head_attention_1"))
     with pytest.raises(MappingError) as raised:
         make_plan(checkpoint, variables, infer=True)
     plan = make_plan(checkpoint, variables, paste(raised.value), infer=True)
@@ -123,17 +118,24 @@ def test_suggestions_pasted_together_settle_everything_as_the_names_say(made):
     for scope, layer in zip(scopes, ("multi_head_attention", "multi_head_attention_1")):
         assert found[scope + "/self/value/bias"] == layer + "/value/bias"
         assert found[scope + "/output/dense/kernel"] == layer + "/attention_output/kernel"
-    assert [found[scope + "/beta"] for scope in norms] == [layer + "/beta" for layer in ours]
     assert all(row.source.startswith("cls/") for row in plan.rows if row.action == "ignore")
 
 
-def test_numbers_come_in_their_order_in_suggestions(made):
+def test_names_that_say_nothing_leave_the_choice(made):
     scopes = ["first", "second", *(f"other{number}" for number in (2, 10))]
     checkpoint = made({name: shape for scope in scopes for name, shape in dense(scope).items()})
+    variables = model(*map(dense, ("a", "b", "c", "d")))
     with pytest.raises(MappingError) as raised:
-        make_plan(checkpoint, model(*map(dense, ("a", "b", "c", "d"))), infer=True)
-    found = {rule.pattern: rule.target for rule in paste(raised.value)}
-    assert found == {"first": "a", "other2": "b", "other10": "c", "second": "d"}
+        make_plan(checkpoint, variables)
+    rules = paste(raised.value)
+    assert {rule.pattern: rule.target for rule in rules} == dict.fromkeys(scopes, "a | b | c | d")
+    assert raised.value.suggestions == rules
+    with pytest.raises(MappingError, match="leaves open where it leads") as raised:
+        make_plan(checkpoint, variables, rules)
+    assert len(raised.value.problems) == len(scopes)
+    chosen = [rule._replace(target=target) for rule, target in zip(rules, "cabd")]
+    found = targets(make_plan(checkpoint, variables, chosen))
+    assert [found[f"{rule.pattern}/kernel"] for rule in rules] == ["c/kernel", "a/kernel", "b/kernel", "d/kernel"]
 
 
 def test_another_shape_of_the_same_elements_is_suggested_with_its_transform(made):

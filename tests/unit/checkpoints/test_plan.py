@@ -329,14 +329,15 @@ def test_an_average_that_a_rule_leads_nowhere_is_named(make):
         make_plan(checkpoint, {"ours/w": Variable((2,))}, [Rule("gen/(.*)", r"generator/\1")], averages="shadow")
 
 
-def test_what_is_suggested_for_averages_settles_it(make):
+def test_suggestions_for_averages(make):
     end = "/ExponentialMovingAverage"
     checkpoint = make(**{name + ending: np.zeros(2, "f4") for name in ("one", "other") for ending in ("", end)})
     variables = {"a": Variable((2,)), "b": Variable((2,))}
     with pytest.raises(MappingError) as raised:
         make_plan(checkpoint, variables, infer=True, averages="shadow")
-    rules = [eval(rule) for rule in re.findall(r"^Rule\(.*\)$", "\n".join(raised.value.problems), re.MULTILINE)]
-    plan = make_plan(checkpoint, variables, rules, infer=True, averages="shadow")
+    assert raised.value.suggestions == [Rule("one" + end, "a | b"), Rule("other" + end, "a | b")]
+    rules = [rule._replace(target=target) for rule, target in zip(raised.value.suggestions, "ab")]
+    plan = make_plan(checkpoint, variables, rules, averages="shadow")
     assert {row.source: row.target for row in plan.loads()} == {"one" + end: "a", "other" + end: "b"}
 
 
@@ -375,6 +376,22 @@ def test_raw_copy_of_lstm_is_refused(make, leaves, infer):
     suggested = re.search(r"^Layer\(.*\)$", "\n".join(raised.value.problems), re.MULTILINE).group()
     plan = make_plan(checkpoint, lstm(), [eval(suggested)], infer=infer)
     assert {row.transform for row in plan.loads() if row.source == bias} == {"lstm.bias:forget_bias=1.0"}
+
+
+def test_raw_copy_beside_converted_kernels_is_refused(make):
+    """Nothing in the names says that it is an LSTM of TF 1, but two rules do."""
+    checkpoint = make(net__cell__kernel=np.zeros((8, 20), "f4"), net__cell__bias=np.zeros(20, "f4"))
+    rules = [
+        Rule("net/cell/kernel", "lstm/kernel", "lstm.kernel"),
+        Rule("net/cell/kernel", "lstm/recurrent_kernel", "lstm.recurrent_kernel"),
+    ]
+    bias = Rule("net/cell/bias", "lstm/bias")
+    with pytest.raises(MappingError, match=r"forget_bias=0\.0 or lstm.bias:forget_bias=1.0, or say") as raised:
+        make_plan(checkpoint, lstm(), [*rules, bias])
+    # The file does not say which of the two cells it is.
+    assert not raised.value.suggestions
+    for transform in ("lstm.bias:forget_bias=1.0", "identity"):
+        assert len(make_plan(checkpoint, lstm(), [*rules, bias._replace(transform=transform)]).loads()) == 3
 
 
 def test_explicit_identity_copies(make):
