@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from .errors import ArgumentError, CheckpointError
+from .golden_arrays import Golden, unpack
 from .open import open_checkpoint
+from .tf_graph import DOES_NOT_LOAD, GraphLoadError
 
 VARIABLE = "CARRYOVER_TENSORFLOW_PYTHON"
 # Where this package stands. The other interpreter finds it by its place; what else is on this one's path may not be
@@ -32,31 +34,34 @@ class Way(NamedTuple):
     tells: bool = False
 
 
-def find_way(python: str | None) -> Way | None:
-    """Who can make golden arrays; None for this very interpreter.
+def ways(python: str | None) -> Iterator[Way | None]:
+    """Who can make golden arrays, one after the other; None stands for this very interpreter.
 
-    That is `python`, where one is named; this interpreter, where it has TensorFlow; the one that the environment
-    variable CARRYOVER_TENSORFLOW_PYTHON names; one of the checkout's virtual environments, the newest release first;
-    and the checkout's nox session `golden`. Raises CheckpointError, which says what to do, if there is none of these.
+    That is `python`, where one is named, and nobody else; this interpreter, where it has TensorFlow; the one that the
+    environment variable CARRYOVER_TENSORFLOW_PYTHON names; of the checkout's virtual environments that of the newest
+    release and that of the oldest. The checkout's nox session `golden` is asked where none of these is there. Raises
+    CheckpointError, which says what to do, if there is nobody.
     """
     if python:
-        return _interpreter(python, f"--python {python}")
-    if _has_tensorflow():
-        return None
+        yield _interpreter(python, f"--python {python}")
+        return
+    found: list[Way | None] = [None] if _has_tensorflow() else []
     named = os.environ.get(VARIABLE)
     if named:
-        return _interpreter(named, f"{VARIABLE} ({named})")
-    for found in sorted(glob.glob(os.path.join(_ROOT, ".carryover", "venvs", "cpu-tf*")), key=_release, reverse=True):
-        path = os.path.join(found, "bin", "python")
-        if os.path.exists(path) and not found.endswith(".partial"):
-            return _interpreter(path, os.path.relpath(path))
+        found.append(_interpreter(named, f"{VARIABLE} ({named})"))
+    folders = sorted(glob.glob(os.path.join(_ROOT, ".carryover", "venvs", "cpu-tf*")), key=_release, reverse=True)
+    paths = [os.path.join(folder, "bin", "python") for folder in folders if not folder.endswith(".partial")]
+    paths = [path for path in paths if os.path.exists(path)]
+    found += [_interpreter(path, os.path.relpath(path)) for path in dict.fromkeys(paths[:1] + paths[-1:])]
     nox, noxfile = shutil.which("nox"), os.path.join(_ROOT, "noxfile.py")
-    if nox and os.path.isfile(noxfile):
-        return Way((nox, "-f", noxfile, "-s", "golden", "--"), "nox -s golden", tells=True)
-    raise CheckpointError(
-        "running a graph needs TensorFlow, which is not here: name a Python that has it with --python PATH or "
-        f"${VARIABLE}, or install nox, which runs it in an environment of {_ROOT}"
-    )
+    if not found and nox and os.path.isfile(noxfile):
+        found.append(Way((nox, "-f", noxfile, "-s", "golden", "--"), "nox -s golden", tells=True))
+    if not found:
+        raise CheckpointError(
+            "running a graph needs TensorFlow, which is not here: name a Python that has it with --python PATH or "
+            f"${VARIABLE}, or install nox, which runs it in an environment of {_ROOT}"
+        )
+    yield from found
 
 
 def _has_tensorflow() -> bool:
@@ -69,20 +74,25 @@ def _has_tensorflow() -> bool:
 
 
 def _interpreter(path: str, label: str) -> Way:
-    return Way((path, "-m", "checkpoints", "golden"), label)
+    return Way((path, "-m", "checkpoints", "golden", "--here"), label)
 
 
 def _release(folder: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", os.path.basename(folder).partition("-tf")[2].partition("-")[0])))
 
 
-def golden_elsewhere(way: Way, graph: str, arguments: Sequence[str], layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays that `golden` makes of `graph` by `way`. Raises CheckpointError with the line that says why not."""
+def golden_elsewhere(way: Way, graph: str, arguments: Sequence[str], layers: Mapping[str, Any]) -> Golden:
+    """The arrays that `golden` makes of `graph` by `way`.
+
+    Raises GraphLoadError if that one cannot load the graph, CheckpointError with the line that says why not otherwise.
+    """
     with tempfile.TemporaryDirectory() as folder:
         asked, made = os.path.join(folder, "layers.json"), os.path.join(folder, "golden.npz")
         with open(asked, "w", encoding="utf-8") as stream:
             json.dump(layers, stream)
-        command = [*way.command, os.path.abspath(graph), "--to", made, "--layers", asked, *arguments]
+        # A prefix may end in the separator; an absolute path would lose it.
+        path = os.path.join(os.path.abspath(os.path.dirname(graph)), os.path.basename(graph))
+        command = [*way.command, path, "--to", made, "--layers", asked, *arguments]
         sys.stdout.flush()
         try:
             process = subprocess.Popen(
@@ -97,6 +107,7 @@ def golden_elsewhere(way: Way, graph: str, arguments: Sequence[str], layers: Map
         said = (process.communicate()[1] or b"").decode("utf-8", "replace").strip().splitlines()
         if process.returncode:
             last = said[-1] if said else f"ends with status {process.returncode}" + (", see above" if way.tells else "")
-            raise CheckpointError(f"{way.label}: {last[len('error: ') :] if last.startswith('error: ') else last}")
+            line = f"{way.label}: {last[len('error: ') :] if last.startswith('error: ') else last}"
+            raise GraphLoadError(line) if DOES_NOT_LOAD in last else CheckpointError(line)
         with open_checkpoint(made) as golden:
-            return {name: golden.read(name) for name in golden.tensors}
+            return unpack({name: golden.read(name) for name in golden.tensors}, made)

@@ -12,6 +12,7 @@ from .table import ends_as_table
 # The shards of a TensorBundle; those of a V1 checkpoint, or the pattern that stands for all of them.
 SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
 V1_SHARD = re.compile(r"(.*)-(?:\d{5}|\?{5})-of-(\d{5})", re.DOTALL)
+SAVED_MODELS = ("saved_model.pb", "saved_model.pbtxt")
 _WHOLE = (".keras", ".h5", ".hdf5", ".pb", ".safetensors")
 _STARTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch that with git lfs pull"),
@@ -61,7 +62,7 @@ def hint(directory: str, but: str = "") -> str:
     """`; pass A or B`: the checkpoints in `directory` other than `but`, or the SavedModel it belongs to; or nothing."""
     above = os.path.dirname(os.path.abspath(directory))
     found = [path for path in checkpoints_in(directory) if path != but]
-    if os.path.isfile(os.path.join(above, "saved_model.pb")):
+    if any(os.path.isfile(os.path.join(above, name)) for name in SAVED_MODELS):
         found = [above]
     listed = " or ".join(found[:6]) + (" or ..." if len(found) > 6 else "")
     return f"; pass {listed}" if found else ""

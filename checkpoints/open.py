@@ -11,7 +11,17 @@ from .budget import Budget
 from .bundle import Bundle
 from .checkpoint import Checkpoint
 from .errors import CheckpointError
-from .guidance import SHARD, V1_SHARD, checkpoints_in, hint, names_in, nothing_at, what_else, without_index
+from .guidance import (
+    SAVED_MODELS,
+    SHARD,
+    V1_SHARD,
+    checkpoints_in,
+    hint,
+    names_in,
+    nothing_at,
+    what_else,
+    without_index,
+)
 from .spans import open_regular
 from .table import TableReader, ends_as_table
 
@@ -24,9 +34,9 @@ def open_checkpoint(path: Any, budget: float = 1.0) -> Checkpoint:
 
     `path` may be the prefix that a Saver was given, or what stands beside it: the `.index`, a data shard, the `.meta`,
     the `checkpoint` file (also when its path is stale), the directory; a V1 file or one of its shards; a SavedModel's
-    directory or `saved_model.pb`; a frozen graph; a Keras `.h5`, `.weights.h5` or `.keras`; `.npz`, `.safetensors`.
-    Nothing outside the directory of `path` is opened. What a file may expand to is limited in relation to its size
-    (see `checkpoints.budget`); `budget` multiplies the limits.
+    directory or its `saved_model.pb` or `.pbtxt`; a frozen graph; a Keras `.h5`, `.weights.h5` or `.keras`; `.npz`,
+    `.safetensors`. Nothing outside the directory of `path` is opened. What a file may expand to is limited in relation
+    to its size (see `checkpoints.budget`); `budget` multiplies the limits.
 
     Raises CheckpointError, which says what to pass, if there is none, or what is wrong with the one that is there.
     """
@@ -58,7 +68,7 @@ def _open_prefix(path: str, budget: Budget) -> Checkpoint | None:
 def _open_directory(path: str, budget: Budget) -> Checkpoint:
     state = os.path.join(path, "checkpoint")
     variables = os.path.join(path, "variables", "variables")
-    if os.path.isfile(os.path.join(path, "saved_model.pb")) or os.path.isfile(variables + ".index"):
+    if any(os.path.isfile(os.path.join(path, name)) for name in SAVED_MODELS) or os.path.isfile(variables + ".index"):
         return _open_saved_model(path, budget)
     if os.path.isfile(state):
         return _open_state(state, budget)
@@ -97,7 +107,8 @@ def _none_in(path: str, others: list[str]) -> str:
 def _open_saved_model(path: str, budget: Budget) -> Checkpoint:
     """The variables of a SavedModel: a TensorBundle, or a V1 file in the oldest. Without any, the graph's constants."""
     found = _open_prefix(os.path.join(path, "variables", "variables"), budget)
-    return found if found is not None else _open_graph(os.path.join(path, "saved_model.pb"), budget)
+    files = [os.path.join(path, name) for name in SAVED_MODELS]
+    return found if found is not None else _open_graph(next(filter(os.path.isfile, files), files[0]), budget)
 
 
 def _open_state(path: str, budget: Budget) -> Checkpoint:
@@ -148,7 +159,7 @@ def _open_file(path: str, budget: Budget) -> Checkpoint:
         return _open_state(path, budget)
     if base.endswith(".meta"):
         return _open_beside_graph(path, budget)
-    if base == "saved_model.pb":
+    if base in SAVED_MODELS:
         return _open_saved_model(os.path.dirname(path), budget)
     return _open_by_content(path, head, size, budget)
 
@@ -206,6 +217,10 @@ def _open_graph(path: str, budget: Budget) -> Checkpoint:
 
     if not os.path.exists(path):
         raise CheckpointError(f"{path}: there is no such file")
+    if path.endswith(".pbtxt"):
+        raise CheckpointError(
+            f"{path}: a graph in text form, whose constants are not read: have TensorFlow write a .pb"
+        )
     return FrozenGraph(path, budget)
 
 

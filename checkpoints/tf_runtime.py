@@ -6,16 +6,25 @@ Everything is imported when a function is called, and works with TF 1.15 as with
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 from math import inf
-from typing import Any, Mapping, Sequence
-
-import numpy as np
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from .atomic import Placement
 from .budget import Budget
 from .bundle import Bundle
-from .errors import ArgumentError, CheckpointError
-from .graph_layers import consumers, layer_tensors, reached, sources
+from .errors import CheckpointError
+from .golden_arrays import Golden
+from .graph_feeds import Feeds
+from .graph_files import find_graph
+from .graph_layers import layer_tensors, reached, sources
+from .graph_trial import Output, Session, Trial
+from .inference_graph.outputs import candidates
+from .inference_graph.prepare import prepare
+from .inference_graph.random_ops import is_random
+from .inference_graph.sources import replaced
+from .tf_graph import import_graph, initialize, initializers, read_meta_graph, reason, restore, signed_outputs
 
 _HINT = (
     ": use a Python that has it, or an environment of the checkout: nox -s golden -- GRAPH --output OP --to FILE.npz"
@@ -37,220 +46,136 @@ def run_graph(
     layers: Mapping[str, Mapping[str, Any]] | None = None,
     feeds: Mapping[str, Any] | None = None,
     seed: int = 0,
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> Golden:
     """Golden arrays made by running the graph at `path` on random inputs of a fixed `seed`: inputs_* and outputs_*.
 
-    `path` is a SavedModel's directory (its default signature is run), the prefix of a checkpoint with a `.meta`, or a
-    frozen `.pb`; `outputs` names operations, and is needed where the graph does not say what its outputs are. One given
-    as `KEY=operation` belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown
-    dimensions of inputs are 2; integers are 0 or 1. A single boolean is a switch such as `is_training`: it is false,
-    whatever its default, and no input. `feeds` gives the values of tensors that are no inputs either, such as
-    `keep_prob`; one number fills any shape. Fed constants, and lists fed to placeholders of any shape, are inputs.
-    `layers` says what to add as layers_* where the graph has it (see `graph_layers.layer_tensors`).
-    Raises CheckpointError that says what is missing.
+    `path` is that of a SavedModel (its default signature is run), of a checkpoint with a `.meta`, or of a frozen graph;
+    `outputs` names tensors, and is needed where the graph does not say what its outputs are. One given as `KEY=tensor`
+    belongs to the model KEY of several, and names are then inputs_KEY_* and outputs_KEY_*. Unknown dimensions of inputs
+    are 2; integers are 0 or 1. `layers` says what to add as layers_* where the graph has it (see
+    `graph_layers.layer_tensors`).
+
+    The graph computes what it does in inference: dropout is switched off, batch normalization uses its moving averages,
+    and a placeholder that decides between branches has the value for that. What comes from an iterator, a queue or
+    parsed examples is an input. `feeds` gives the values of tensors that are no inputs, such as `keep_prob`; one number
+    fills any shape. Fed constants, and lists fed to placeholders of any shape, are inputs. Outputs that differ from run
+    to run are named in the result's `random`.
+
+    Raises CheckpointError that says what is missing, GraphLoadError if another TensorFlow may be able to run the graph.
     """
     v1 = _tensorflow("running a graph", _HINT).compat.v1
-    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-        try:
-            fetches = _load_graph(v1, session, graph, path)
-        except (OSError, ValueError, v1.errors.OpError) as error:
-            older = "; a TensorFlow that has it can be named with --python" if "not registered" in str(error) else ""
-            line = _reason(error).partition(". Make sure")[0]
-            raise CheckpointError(f"{path}: its graph does not load: {line}{older}") from None
-        found = [("", name, tensor) for name, tensor in fetches.items()]
-        if outputs:
-            # A signature has names of its own for what it returns.
-            signed = {name: fetches.get(name.rpartition("=")[2]) for name in outputs}
-            found = [
-                (_key(name), _plain(name), _tensor(graph, name, path) if signed[name] is None else signed[name])
-                for name in outputs
-            ]
-        if not found:
-            raise CheckpointError(f"{path}: name the outputs to compare; candidates: {_ends(graph)}")
-        fed = _Feeds(seed)
-        for name, value in (feeds or {}).items():
-            fed.fix(_tensor(graph, name, path), value)
-        for key, _, tensor in found:
-            fed.add(key, _inputs([tensor], fed.inputs))
-        wanted = {f"outputs_{key}{name}": tensor for key, name, tensor in found}
-        for name, tensor in layer_tensors(graph, fed.inputs, list(wanted.values()), layers or {}).items():
-            wanted["layers_" + name] = tensor
-        try:
-            values = session.run(wanted, fed.values)
-        except (ValueError, v1.errors.OpError) as error:
-            raise CheckpointError(f"{path}: its graph does not run: {_reason(error)}") from None
-    return {**fed.named, **{name: np.asarray(value) for name, value in values.items()}}
-
-
-def _reason(error: Exception) -> str:
-    """The line that says what went wrong: older releases begin with it, newer ones say first where it was."""
-    text = str(error).partition("\nOriginal stack trace for")[0]
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("[[")]
-    if not lines:
-        return type(error).__name__
-    # Of several errors the first.
-    several = [line[len("(0) ") :] for line in lines if line.startswith("(0) ")]
-    if several:
-        return several[0]
-    if not lines[0].startswith("Graph execution error"):
-        return lines[0]
-    nodes = [place for place, line in enumerate(lines[:-1]) if line.startswith("Node: ")]
-    return lines[nodes[-1] + 1] if nodes else lines[-1]
-
-
-class _Feeds:
-    """Random values for placeholders, the same for one that several outputs need, and under which names to keep them.
-
-    Tensors do not compare as other keys do in all releases, so their names tell them apart.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._made: dict[str, np.ndarray[Any, Any]] = {}
-        self.values: dict[Any, np.ndarray[Any, Any]] = {}
-        self.inputs: list[Any] = []
-        self.named: dict[str, np.ndarray[Any, Any]] = {}
-
-    def fix(self, tensor: Any, value: Any) -> None:
-        """Gives `tensor` a value of the user's, which makes it no input, unless it can be nothing else."""
-        dtype = tensor.dtype.as_numpy_dtype
-        try:
-            array = np.asarray(value, dtype)
-            shape = _shape(tensor)
-            # One number fills any shape; a list has its own.
-            self.values[tensor] = np.full(shape, array, dtype) if shape and not array.ndim else array
-        except (ValueError, TypeError) as error:
-            raise ArgumentError(f"--feed {tensor.op.name}={value}: {error}") from None
-        constant = not tensor.op.type.startswith("Placeholder")
-        is_input = bool(self.values[tensor].ndim) and (constant or shape is None)
-        if is_input:
-            self.inputs.append(tensor)
-        self._made[tensor.op.name] = self.values[tensor] if is_input else np.zeros(())
-
-    def add(self, key: str, placeholders: Sequence[Any]) -> None:
-        """Makes values for those of `placeholders` that have none yet."""
-        for tensor in placeholders:
-            name = tensor.op.name
-            if name not in self._made:
-                self._made[name] = self.values[tensor] = _random(tensor, self._seed + len(self._made))
-                self.inputs.append(tensor)
-            if self._made[name].ndim:
-                self.named[f"inputs_{key}{name.replace('/', '.')}"] = self._made[name]
-
-
-def _key(output: str) -> str:
-    """The key of the model that an output belongs to, as names of arrays begin with it."""
-    key, given, _ = output.rpartition("=")
-    return key + "_" if given else ""
-
-
-def _plain(output: str) -> str:
-    return output.rpartition("=")[2].replace("/", ".")
-
-
-def _load_graph(v1: Any, session: Any, graph: Any, path: str) -> dict[str, Any]:
-    """Loads graph and values; the outputs, where the file names them."""
-    if os.path.isdir(path):
-        meta = v1.saved_model.load(session, [v1.saved_model.tag_constants.SERVING], path)
-        signatures = meta.signature_def
-        chosen = signatures.get("serving_default") or next(iter(signatures.values()))
-        return {name: graph.get_tensor_by_name(info.name) for name, info in chosen.outputs.items()}
-    if path.endswith(".pb"):
-        definition = v1.GraphDef()
-        with open(path, "rb") as stream:
-            definition.ParseFromString(stream.read())
-        v1.import_graph_def(definition, name="")
-        return {}
-    v1.train.import_meta_graph(path + ".meta", clear_devices=True).restore(session, path)
-    return {}
-
-
-def _tensor(graph: Any, name: str, path: str) -> Any:
-    name = name.rpartition("=")[2]
-    try:
-        return graph.get_tensor_by_name(name if ":" in name else name + ":0")
-    except (KeyError, ValueError, TypeError):
-        raise CheckpointError(f"{path}: the graph has no {name}; candidates: {_ends(graph)}") from None
-
-
-def _ends(graph: Any) -> str:
-    """Likely outputs: what depends on a placeholder and nothing of the same outermost scope goes on with.
-
-    Those of scopes with variables come first, and of each the last that were added: nearest to the end of a network.
-    """
-    operations = graph.get_operations()
-    flow = reached([op for op in operations if op.type.startswith("Placeholder")], consumers)
-    networks = {_outermost(op) for op in operations if op.type in ("Variable", "VariableV2", "VarHandleOp")}
+    file = find_graph(path)
+    meta = read_meta_graph(v1, file)
+    wanted = _outputs(meta, outputs, path)
+    for name in feeds or {}:
+        _check(meta, name, path)
+    prepared = prepare(
+        meta.graph_def,
+        [tensor for _, _, tensor in wanted],
+        list(feeds or {}),
+        [meta.saver_def.restore_op_name.partition(":")[0]],
+        initializers(meta),
+    )
+    graph = v1.Graph()
+    import_graph(v1, graph, prepared.definition, meta, path)
+    fed = Feeds(graph, prepared.purposes, seed)
+    for name, value in (feeds or {}).items():
+        tensor = _tensor(graph, replaced(_check(meta, name, path), prepared.placed))
+        if tensor is not None:
+            fed.fix(tensor, value)
+    fetches = {}
+    for (key, name, _), reference in zip(wanted, prepared.fetches):
+        tensor = _tensor(graph, reference)
+        if tensor is None:
+            raise CheckpointError(f"{path}: the graph has no tensor {reference}")
+        fetches[f"outputs_{key}{name}"] = tensor
+        fed.add(key, [tensor])
     ends = [
-        op
-        for op in operations
-        if op in flow
-        and op.inputs
-        and op.outputs
-        and op.outputs[0].dtype.is_floating
-        and op.outputs[0].shape.ndims != 0
-        and not _is_training(op)
-        and all(_is_training(user) or _outermost(user) != _outermost(op) for user in op.outputs[0].consumers())
+        Output(name, prepared.random[reference], _variables(graph, reference, prepared.initial))
+        for name, reference in zip(fetches, prepared.fetches)
     ]
-    ends.sort(key=lambda op: bool(_outermost(op)) and _outermost(op) in networks)
-    names = [op.name for op in reversed(ends)]
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    inner = layer_tensors(graph, fed.inputs, list(fetches.values()), layers or {})
+    fetches.update({"layers_" + name: tensor for name, tensor in inner.items()})
+
+    @contextmanager
+    def start() -> Iterator[Session]:
+        with v1.Session(graph=graph, config=_configuration(v1, prepared.definition)) as session:
+            anew = restore(v1, session, file, meta, prepared.initial)
+            initialize(v1, session, file, meta, [*initializers(meta), *(prepared.initial[name] for name in anew)])
+            unsaved = {name: prepared.random[name] for name in anew}
+            yield Session(lambda values: _run(v1, session, fetches, values, path), unsaved)
+
+    return Trial(start, fed, ends, prepared.batch).golden(prepared.notes, lambda draws: _advice(graph, draws))
 
 
-def _outermost(op: Any) -> str:
-    """The first component of the name, if it is a scope."""
-    return str(op.name.rpartition("/")[0].partition("/")[0])
+def _variables(graph: Any, reference: str, names: Iterable[str]) -> list[str]:
+    """Those of the variables `names` that a tensor depends on."""
+    before = {operation.name for operation in reached([graph.get_tensor_by_name(reference).op], sources)}
+    return sorted(before & set(names))
 
 
-def _is_training(op: Any) -> bool:
-    """Whether the operation belongs to initialisation, saving or training rather than to the network."""
-    kinds, scopes = ("Assign", "Apply", "Resource", "ReadVariable"), ("gradients", "save", "train")
-    return bool(op.type.startswith(kinds) or op.name.startswith(scopes) or op.name.endswith("/read"))
+def _run(v1: Any, session: Any, fetches: Mapping[str, Any], feeds: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    try:
+        values: Mapping[str, Any] = session.run(fetches, dict(feeds))
+    except (ValueError, TypeError, v1.errors.OpError) as error:
+        raise CheckpointError(f"{path}: its graph does not run: {reason(error)}") from None
+    return values
 
 
-def _inputs(fetches: Any, fed: Sequence[Any]) -> list[Any]:
-    """The placeholders and switches that `fetches` depend on, and what is `fed` in place of one, by name."""
-    fed_names = {tensor.op.name for tensor in fed}
-    # What lies behind a fed tensor is not computed.
-    flow = reached([t.op for t in fetches], lambda op: [] if op.name in fed_names else sources(op))
-    wanted = [op for op in flow if op.type == "Placeholder" or op.name in fed_names or _is_switch(op)]
-    found = {op.name: op.outputs[0] for op in wanted}
-    return [found[name] for name in sorted(found)]
+def _configuration(v1: Any, definition: Any) -> Any:
+    """Only the CPU, whose results are those to compare with, unless there are operations that it does not have."""
+    count = {} if any(node.op.startswith("Cudnn") for node in definition.node) else {"GPU": 0}
+    return v1.ConfigProto(device_count=count, allow_soft_placement=True)
 
 
-def _is_switch(op: Any) -> bool:
-    """Whether `op` is a single boolean that may be fed, as `is_training` is with a default of True."""
-    if op.type != "PlaceholderWithDefault" or op.outputs[0].dtype.name != "bool":
-        return False
-    return 0 in (op.outputs[0].shape.ndims, op.inputs[0].shape.ndims)
-
-
-def _random(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
-    name = tensor.op.name
-    if _is_switch(tensor.op):
-        return np.zeros((), bool)
-    shape = _shape(tensor)
-    if tensor.dtype.name == "string":
-        told = f'give them with --feed {name}=["..."], or feed what they are parsed into'
-        raise CheckpointError(f"the input {name} takes strings; {told}")
-    if shape is None:
-        raise CheckpointError(f"the input {name} may have any shape; give it with --feed {name}=[[...]]")
-    if not shape:
-        if tensor.dtype.name != "bool":
-            raise CheckpointError(f"the graph wants a number for {name}; give it with --feed {name}=1.0")
-        return np.zeros((), bool)
-    random = np.random.RandomState(seed)
-    if tensor.dtype.is_floating:
-        return random.standard_normal(shape).astype(tensor.dtype.as_numpy_dtype)
-    return random.randint(0, 2, shape).astype(tensor.dtype.as_numpy_dtype)
-
-
-def _shape(tensor: Any) -> list[int] | None:
-    """The shape of `tensor`, its unknown dimensions 2; None if their number is unknown too."""
-    if tensor.shape.ndims is None:
+def _tensor(graph: Any, reference: str) -> Any:
+    """The tensor of that name; None if there is none."""
+    try:
+        return graph.get_tensor_by_name(reference if ":" in reference else reference + ":0")
+    except (KeyError, ValueError, TypeError):
         return None
-    return [2 if extent is None else int(extent) for extent in tensor.shape.as_list()]
+
+
+def _advice(graph: Any, draws: Sequence[str]) -> str:
+    """What can be fed so that nothing is drawn."""
+    for name in draws:
+        operation = graph.get_operation_by_name(name)
+        looped = any(op.type in ("Enter", "RefEnter") for op in reached([operation], sources))
+        if is_random(operation.type) and not looped:
+            return f"; give it a value with --feed {name}=0.0, or name another output"
+    return "; name another output"
+
+
+def _outputs(meta: Any, outputs: Sequence[str], path: str) -> list[tuple[str, str, str]]:
+    """(key, name, tensor) of the outputs that were asked for, else of those of the default signature.
+
+    The key is that of a model, such as `generator_`, and empty where there is one model.
+    """
+    signed = signed_outputs(meta)
+    if not outputs:
+        if not signed:
+            raise CheckpointError(f"{path}: name the outputs to compare with --output; candidates: {_ends(meta)}")
+        return [("", name, tensor) for name, tensor in signed.items()]
+    found = []
+    for output in outputs:
+        key, given, name = output.rpartition("=")
+        # A signature has names of its own for what it returns.
+        tensor = signed.get(name) or _check(meta, name, path)
+        found.append((key + "_" if given else "", name.replace("/", "."), tensor))
+    return found
+
+
+def _check(meta: Any, name: str, path: str) -> str:
+    """The tensor that `name` is, an operation or a tensor of the graph. Raises CheckpointError if there is none."""
+    operation, _, output = name.partition(":")
+    if not re.fullmatch(r"[0-9]{0,6}", output) or all(node.name != operation for node in meta.graph_def.node):
+        raise CheckpointError(f"{path}: the graph has no {name}; candidates: {_ends(meta)}")
+    return f"{operation}:{output or 0}"
+
+
+def _ends(meta: Any) -> str:
+    found = candidates(meta.graph_def.node)
+    return ", ".join(found) if found else "none that stands out"
 
 
 def write_objects(model: Any, path: str, overwrite: bool = False) -> None:

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping
 
 from ..errors import ArgumentError, CheckpointError
 
@@ -37,41 +37,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
     )
     parser.add_argument("--averages", choices=("raw", "shadow"), help="where there are moving averages, which to take")
     parser.add_argument("--plan", metavar="FILE", help="a plan saved before, to run instead of making one")
-
-
-def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say how to run a graph."""
-    parser.add_argument(
-        "--output",
-        action="append",
-        default=[],
-        metavar="[KEY=]OP",
-        help="an operation of the graph, of the model KEY if there are several; may be repeated",
-    )
-    parser.add_argument(
-        "--feed",
-        action="append",
-        default=[],
-        metavar="TENSOR=VALUE",
-        help="the value (as in JSON) of a placeholder that is no input of the model, such as keep_prob=1.0: may be "
-        "repeated; one number fills any shape",
-    )
-
-
-def parse_feeds(feeds: Sequence[str]) -> dict[str, Any]:
-    """What to feed, by the tensor's name, from TENSOR=VALUE; ArgumentError for what is not of that form."""
-    import json
-
-    found = {}
-    for feed in feeds:
-        name, _, text = feed.partition("=")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = None
-        if not name or not isinstance(found[name], (bool, int, float, list)):
-            raise ArgumentError(f"--feed {feed}: not TENSOR=VALUE with a number, true, false or a list: keep_prob=1.0")
-    return found
 
 
 def build_models(spec: str) -> dict[str, Any]:

@@ -5,15 +5,13 @@ Needs TensorFlow, but no Keras model. The file is what `verify --golden` takes.
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ArgumentError
 from ..foreign_text import printable
-from .common import add_graph_arguments, parse_feeds
-
-if TYPE_CHECKING:
-    import argparse
+from .graphs import add_graph_arguments, make_golden, print_notes
 
 EXAMPLE = """examples that need TensorFlow:
   python -m checkpoints golden tests/fixtures/tf1-saver/model.ckpt \\
@@ -22,11 +20,13 @@ EXAMPLE = """examples that need TensorFlow:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument("graph", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
+    parser.add_argument("graph", help="a SavedModel, a prefix with a .meta, a frozen .pb, or a directory with one")
     parser.add_argument("--to", metavar="FILE", required=True, help="the .npz to write")
     add_graph_arguments(parser)
     parser.add_argument("--layers", metavar="FILE", help="the layers to add, as verify writes them (.json)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    # For one that was asked by another, which then asks somebody else.
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,19 +34,20 @@ def run(options: argparse.Namespace) -> int:
     from .. import dtypes
     from ..checkpoint import TensorInfo
     from ..source import Source
-    from ..tf_runtime import run_graph
     from ..writers import write_npz
 
     if not options.to.endswith(".npz"):
         raise ArgumentError(f"--to {options.to}: must end in .npz")
-    ran = run_graph(options.graph, options.output, _layers(options), parse_feeds(options.feed))
-    arrays = {name: dtypes.own(array) for name, array in ran.items()}
+    golden = make_golden(options, options.graph, _layers(options))
+    arrays = {name: dtypes.own(array) for name, array in golden.packed().items()}
     infos = {n: TensorInfo(n, dtypes.name_of(a.dtype) or "string", a.shape, a.nbytes) for n, a in arrays.items()}
     write_npz(options.to, Source(infos, arrays.__getitem__), options.overwrite)
     if options.json:
-        print(json.dumps({"path": options.to, "arrays": sorted(arrays)}))
+        told = {"arrays": sorted(golden.arrays), "random": golden.random, "notes": golden.notes}
+        print(json.dumps({"path": options.to, **told}))
     else:
-        print(printable("{}: {}".format(options.to, ", ".join(sorted(arrays)))))
+        print("{}: {}".format(options.to, printable(", ".join(sorted(golden.arrays)))))
+        print_notes(golden)
     return 0
 
 

@@ -11,22 +11,22 @@ the file, or of a graph the last tensor of the scope that uses the layer's varia
 
 from __future__ import annotations
 
-import os
-import sys
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
-from ..elsewhere import find_way, golden_elsewhere
 from ..errors import ArgumentError, CheckpointError
-from ..foreign_text import printable
+from ..golden_arrays import unpack
+from ..graph_files import beside, find_graph
 from ..open import open_checkpoint
 from ..tables import Meter, align, terminal_width
-from .common import add_graph_arguments, add_plan_arguments, build_models, parse_feeds, plan_for
+from .common import add_plan_arguments, build_models, plan_for
+from .graphs import add_graph_arguments, make_golden, parse_feeds, print_notes
 
 if TYPE_CHECKING:
     import argparse
 
     from ..checkpoint import Checkpoint
+    from ..golden_arrays import Golden
     from ..layer_outputs import Layers, Watched
 
 EXAMPLE = """examples that need TensorFlow:
@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--golden", metavar="FILE", help="inputs_*, outputs_* and, if there are any, layers_* (.npz)")
     parser.add_argument("--graph", metavar="PATH", help="a SavedModel, a prefix with a .meta, or a frozen .pb to run")
     add_graph_arguments(parser)
-    parser.add_argument("--python", metavar="PATH", help="a Python with TensorFlow, to run the graph in")
     parser.add_argument("--atol", type=float, default=1e-5, help="largest absolute error that passes (1e-5)")
     parser.add_argument("--rtol", type=float, default=1e-5, help="largest error relative to the output (1e-5)")
 
@@ -64,52 +63,44 @@ def run(options: argparse.Namespace) -> int:
         load(plan, checkpoint, variables, Meter(len(variables), "loading").step)
         options.graph = options.graph or (None if options.golden else _graph_beside(checkpoint, options.path))
     watched = {key: watch(key, model, variables) for key, model in models.items()}
-    arrays = _golden(options, requests([layer for layers in watched.values() for layer in layers], plan))
-    results, layers = _results(models, watched, arrays, options)
+    golden = _golden(options, requests([layer for layers in watched.values() for layer in layers], plan))
+    results, layers = _results(models, watched, golden, options)
+    passed = all(result["passed"] for result in results)
     if options.json:
         import json
 
-        passed = all(result["passed"] for result in results)
         outputs, compared = [_finite(result) for result in results], _finite(layers._asdict())
-        print(json.dumps({"path": options.path, "outputs": outputs, "layers": compared, "passed": passed}))
+        said = {"outputs": outputs, "random": golden.random, "layers": compared, "notes": golden.notes}
+        print(json.dumps({"path": options.path, **said, "passed": passed}))
     else:
         lines = [("output", "absolute", "relative", "ulp", "")]
         for r in results:
             verdict = "" if r["passed"] else "DIFFERS"
             lines.append((r["name"], f"{r['absolute']:.3g}", f"{r['relative']:.3g}", str(r["ulps"]), verdict))
         print(align(lines, terminal_width()))
-        print(printable(str(layers)))
-    return 0 if all(result["passed"] for result in results) else 1
+        print(layers)
+        print_notes(golden)
+    return 0 if passed else 1
 
 
-def _golden(options: argparse.Namespace, layers: Mapping[str, Any]) -> dict[str, Any]:
-    if options.golden:
-        with open_checkpoint(options.golden, options.budget) as golden:
-            return {name: golden.read(name) for name in golden.tensors}
-    way = find_way(options.python)
-    if way is None:
-        from ..tf_runtime import run_graph
-
-        return run_graph(options.graph, options.output, layers, parse_feeds(options.feed))
-    if not options.python:
-        print(f"no TensorFlow in this Python: the graph runs in {way.label}", file=sys.stderr)
-    arguments = [word for output in options.output for word in ("--output", output)]
-    arguments += [word for feed in options.feed for word in ("--feed", feed)]
-    return golden_elsewhere(way, options.graph, arguments, layers)
+def _golden(options: argparse.Namespace, layers: Mapping[str, Any]) -> Golden:
+    if not options.golden:
+        return make_golden(options, options.graph, layers)
+    with open_checkpoint(options.golden) as golden:
+        return unpack({name: golden.read(name) for name in golden.tensors}, options.golden)
 
 
 def _graph_beside(checkpoint: Checkpoint, path: str) -> str:
     """The graph that came with the checkpoint; ArgumentError if none did."""
-    if path.endswith(".pb") or os.path.isfile(os.path.join(path, "saved_model.pb")):
-        return os.path.dirname(path) if os.path.basename(path) == "saved_model.pb" else path
-    if os.path.isfile(checkpoint.path + ".meta"):
-        return checkpoint.path
+    file = find_graph(checkpoint.path) if checkpoint.path.endswith((".pb", ".pbtxt")) else beside(checkpoint.path)
+    if file is not None:
+        return file.path()
     what = "give golden arrays with --golden, or with --graph the graph that makes them"
     raise ArgumentError(f"verify: {path} comes without a graph ({checkpoint.path}.meta): {what}")
 
 
 def _results(
-    models: Mapping[str, Any], watched: Mapping[str, Sequence[Watched]], arrays: Mapping[str, Any], options: Any
+    models: Mapping[str, Any], watched: Mapping[str, Sequence[Watched]], golden: Golden, options: Any
 ) -> tuple[list[dict[str, Any]], Layers]:
     """The errors of every output, and what comparing layers found."""
     from ..dtypes import widen
@@ -119,12 +110,12 @@ def _results(
     def close(computed: Any, golden: Any) -> bool:
         return bool(_compare("", computed, golden, options)["passed"])
 
-    path = options.golden or options.graph
+    path, arrays = options.golden or options.graph, golden.arrays
     _check_layers(arrays, watched, path)
     results, layers = [], []
     for key, model in models.items():
         given = [widen(arrays[name]) for name in sorted(arrays) if _belongs(name, "inputs", key, models)]
-        wanted = [name for name in sorted(arrays) if _belongs(name, "outputs", key, models)]
+        wanted = [name for name in sorted([*arrays, *golden.random]) if _belongs(name, "outputs", key, models)]
         if not given or not wanted:
             hint = f"; give --output {key}=OPERATION" if options.graph and key else ""
             if options.graph and wanted and not key:
@@ -136,10 +127,13 @@ def _results(
             which = "choose with --output NAME" if options.graph else "give one outputs_* for each"
             held = ", ".join(name.partition("_")[2] for name in wanted)
             raise CheckpointError(f"{path}: {len(wanted)} outputs ({held}) for {len(computed)} of the model: {which}")
-        compared = [_compare(name, value, arrays[name], options) for name, value in zip(wanted, computed)]
+        pairs = [(name, value) for name, value in zip(wanted, computed) if name not in golden.random]
+        compared = [_compare(name, value, arrays[name], options) for name, value in pairs]
         passed = all(result["passed"] for result in compared)
         layers.append(compare(model, watched[key], given, arrays, close, bool(options.graph), passed))
         results += compared
+    if not results:
+        raise CheckpointError(f"{path}: nothing to compare: {'; '.join(map(' '.join, golden.random.items()))}")
     return results, together(layers, _why_not(watched, arrays, options))
 
 

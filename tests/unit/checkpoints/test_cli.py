@@ -265,11 +265,12 @@ def test_golden_arrays_are_made_by_another_python(module, capsys, tmp_path):
     other = tmp_path / "python"
     other.write_text('#!/bin/sh\necho "$@" > called\nwhile [ "$1" != --to ]; do shift; done\ncp made.npz "$2"\n')
     other.chmod(0o755)
+    (tmp_path / "g.pb").touch()
     arguments = ["verify", data("adam"), "--model", module + ":build", "--graph", "g.pb", "--output", "out"]
     arguments += ["--feed", "keep_prob=1.0"]
     assert main([*arguments, "--python", str(other)]) == 0
     called = (tmp_path / "called").read_text()
-    assert called.startswith(f"-m checkpoints golden {tmp_path / 'g.pb'} --to ")
+    assert called.startswith(f"-m checkpoints golden --here {tmp_path / 'g.pb'} --to ")
     assert called.endswith("--output out --feed keep_prob=1.0\n")
 
     other.write_text("#!/bin/sh\necho first >&2\necho 'error: g.pb: no such file' >&2\nexit 4\n")
@@ -285,9 +286,12 @@ def test_golden_arrays_are_made_by_another_python(module, capsys, tmp_path):
 
 def test_without_tensorflow_it_is_said_where_to_get_golden_arrays(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    assert main(["golden", "g.pb", "--to", str(tmp_path / "g.npz")]) == 4
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CARRYOVER_TENSORFLOW_PYTHON", raising=False)
+    (tmp_path / "g.pb").touch()
+    assert main(["golden", str(tmp_path / "g.pb"), "--to", str(tmp_path / "g.npz")]) == 4
     errors = capsys.readouterr().err
-    assert len(errors.splitlines()) == 1 and "nox -s golden -- GRAPH --output OP --to FILE" in errors
+    assert len(errors.splitlines()) == 1 and "--python PATH or $CARRYOVER_TENSORFLOW_PYTHON, or install nox" in errors
 
 
 @pytest.mark.parametrize("to", ["out", "out.npz", "out.safetensors"])

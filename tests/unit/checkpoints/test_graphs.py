@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from checkpoints.cli import main
-from checkpoints.tf_runtime import _reason
+from checkpoints.tf_graph import reason
 
 tf = pytest.importorskip("tensorflow")
 if not tf.executing_eagerly():
@@ -88,13 +88,19 @@ def test_the_first_layer_that_differs_is_named_in_every_form(left, form, model, 
     assert told["layers"]["compared"] == (2 if layer else 3)
 
 
-def test_a_number_that_the_graph_wants_is_asked_for(left, capsys):
-    arguments = ["golden", left(meta), "--output", "y", "--to", "golden.npz"]
+def test_missing_number_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with v1.Graph().as_default(), v1.Session() as session:
+        x, slope = v1.placeholder(tf.float32, (None, 4), "x"), v1.placeholder(tf.float32, (), "slope")
+        tf.identity(slope * tf.matmul(x, v1.get_variable("kernel", (4, 2))), "y")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    arguments = ["golden", "model.ckpt", "--output", "y", "--to", "golden.npz"]
     assert main(arguments) == 4
-    assert "the graph wants a number for keep_prob; give it with --feed keep_prob=1.0" in capsys.readouterr().err
-    assert main([*arguments, "--feed", "keep=1.0"]) == 4
-    assert "the graph has no keep" in capsys.readouterr().err
-    assert main([*arguments, "--feed", "keep_prob:0=1.0"]) == 0
+    assert "the graph wants a number for slope; give it with --feed slope=1.0" in capsys.readouterr().err
+    assert main([*arguments, "--feed", "slop=1.0"]) == 4
+    assert "the graph has no slop" in capsys.readouterr().err
+    assert main([*arguments, "--feed", "slope:0=1.0"]) == 0
     with np.load("golden.npz") as golden:
         assert sorted(golden.files) == ["inputs_x", "outputs_y"]
 
@@ -222,5 +228,5 @@ def test_why_a_graph_does_not_run_is_said(odd, capsys):
     ],
 )
 def test_the_reason_is_found_wherever_a_release_puts_it(text):
-    assert _reason(ValueError(text)) == "what"
-    assert _reason(ValueError()) == "ValueError"
+    assert reason(ValueError(text)) == "what"
+    assert reason(ValueError()) == "ValueError"

@@ -12,6 +12,7 @@ import pytest
 from checkpoints import open_checkpoint
 from checkpoints.cli import main
 from checkpoints.dtypes import widen
+from checkpoints.golden_arrays import Golden
 from checkpoints.layer_outputs import watch
 
 from .support import HERE
@@ -140,9 +141,9 @@ def test_a_layer_given_as_the_activation_is_one():
 
 def test_golden_writes_bfloat16_as_it_reads_it(tmp_path, monkeypatch):
     values = tf.constant([1.5, -2.0], tf.bfloat16).numpy()
-    monkeypatch.setattr("checkpoints.tf_runtime.run_graph", lambda *_: {"outputs_y": values})
+    monkeypatch.setattr("checkpoints.tf_runtime.run_graph", lambda *_: Golden({"outputs_y": values}))
     path = str(tmp_path / "golden.npz")
-    assert main(["golden", "graph", "--to", path]) == 0
+    assert main(["golden", GRAPH[1], "--to", path]) == 0
     with open_checkpoint(path) as golden:
         assert golden.tensors["outputs_y"].dtype == "bfloat16"
         assert widen(golden.read("outputs_y")).tolist() == [1.5, -2.0]
