@@ -9,17 +9,18 @@ from .checkpoint import Checkpoint
 from .errors import CheckpointError
 from .layer_order import LayerOrder, Place
 from .object_order import object_places
-from .objects import GRAPH
+from .objects import object_graph
 from .wire import WireError
 
 
 def layer_order(checkpoint: Checkpoint) -> LayerOrder:
     """What the file, or the graph that was saved with it, says of the order of its layers; by its tensors' names."""
     listed: Mapping[str, Place] = checkpoint.listed_variables()
-    if GRAPH in checkpoint.tensors:
+    graph = object_graph(checkpoint)
+    if graph is not None:
         try:
-            listed = object_places(memoryview(checkpoint.read(GRAPH).reshape(-1)[0]))
-        except (CheckpointError, WireError, IndexError):
+            listed = object_places(graph)
+        except WireError:
             # The graph only helps: a damaged one is reported when somebody reads it.
             listed = {}
     if listed:

@@ -21,17 +21,28 @@ VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 AGAIN = "_all_variables"  # Keras 3's Model.export lists here, once more, what it has under `variables`
 
 
+def object_graph(checkpoint: Checkpoint) -> memoryview | None:
+    """The object graph that is stored in the checkpoint; None where there is none, or none that can be read."""
+    info = checkpoint.tensors.get(GRAPH)
+    if info is None or info.dtype != "string" or info.shape:
+        return None
+    try:
+        return memoryview(bytes(checkpoint.read(GRAPH).item()))
+    except CheckpointError:
+        return None
+
+
 def object_names(checkpoint: Checkpoint) -> dict[str, str]:
     """Key to full name, for the tensors of an object-based checkpoint that have one of their own; else nothing.
 
     Names that several tensors share tell nothing apart and are left out.
     """
-    info = checkpoint.tensors.get(GRAPH)
-    if info is None or info.dtype != "string" or info.shape:
+    graph = object_graph(checkpoint)
+    if graph is None:
         return {}
     try:
-        names = _parse(memoryview(checkpoint.read(GRAPH).reshape(-1)[0]))
-    except (CheckpointError, WireError, IndexError):
+        names = _parse(graph)
+    except WireError:
         # The graph only helps: a damaged one is reported when somebody reads it.
         return {}
     found = {key: name for key, name in names.items() if key in checkpoint.tensors and name}

@@ -10,13 +10,13 @@ import sys
 import numpy as np
 import pytest
 
-from checkpoints import CheckpointError, open_checkpoint
+from checkpoints import CheckpointError, make_plan, open_checkpoint
 from checkpoints.crc32c import masked_crc32c
 from checkpoints.slices import slice_key
 from checkpoints.wire import field, fixed32, write_varint
 
 from .hostile import HEADER, bundle, constants, node, raw_table, shape
-from .support import HERE, data
+from .support import HERE, Variable, data
 
 DATA = np.arange(6, dtype="<f4").tobytes()
 CRC = fixed32(6, masked_crc32c(DATA))
@@ -219,3 +219,14 @@ def test_restart_points_of_tensorflow_are_right():
     for name in ("part.index", "types.index", "part_v1", "old_0.12.index", "objects_keras2.index"):
         with open_checkpoint(data(name)) as checkpoint:
             assert checkpoint.tensors
+
+
+@pytest.mark.parametrize("dtype, extents", [(1, ()), (7, (1,)), (7, (0,))])
+def test_a_plan_beside_an_odd_object_graph(dtype, extents, tmp_path):
+    data = bytes(4) if dtype == 1 else b"\0" * (extents[0] if extents else 1) + bytes(4)
+    crc = masked_crc32c(data) if dtype == 1 else 0
+    graph = field(1, dtype) + shape(*extents) + field(5, len(data)) + fixed32(6, crc)
+    value = field(1, 1) + shape() + field(5, 4) + fixed32(6, masked_crc32c(data[:4]))
+    path = bundle(tmp_path, {b"_CHECKPOINTABLE_OBJECT_GRAPH": graph, b"a": value}, data)
+    with open_checkpoint(path) as checkpoint:
+        assert len(make_plan(checkpoint, {"a": Variable(())}).loads()) == 1
