@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 from .. import dtypes
 from ..checkpoint import element_count
 from ..errors import CheckpointError
 from ..tensorproto import parse_tensor, to_array
 from ..wire import WireError
-from .nodes import split_reference
+from .nodes import Function, split_reference
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
 # A hyperparameter, a permutation or a list of paddings; what is larger is a weight.
 _MOST_ELEMENTS = 4096
 _DEEPEST = 8
+_MOST_ALTERNATIVES = 4
+_ARITHMETIC: dict[str, Callable[..., float]] = {
+    "Add": lambda x, y: x + y,
+    "AddV2": lambda x, y: x + y,
+    "Sub": lambda x, y: x - y,
+    "Mul": lambda x, y: x * y,
+    "RealDiv": lambda x, y: x / y,
+    "Div": lambda x, y: x / y,
+    "Neg": lambda x: -x,
+    "Sqrt": math.sqrt,
+    "Rsqrt": lambda x: 1 / math.sqrt(x),
+    "Reciprocal": lambda x: 1 / x,
+}
 SAME = frozenset(
     ("Identity", "Enter", "RefEnter", "RefIdentity", "Switch", "RefSwitch", "StopGradient", "Cast", "ReadVariableOp")
 )
@@ -60,8 +75,8 @@ def source(graph: Graph, reference: str) -> Node | None:
 def numbers(graph: Graph, reference: str, depth: int = _DEEPEST) -> frozenset[float]:
     """Every single number that the reference may stand for: several where a condition decides; none if unknown.
 
-    Follows what TF 1 writes around hyperparameters: `1 - momentum`, and `Merge` of what holds in training and what
-    holds otherwise.
+    Follows what TF 1 writes around hyperparameters: arithmetic such as `1 - momentum`, and `Merge` of what holds in
+    training and what holds otherwise.
     """
     node = graph.producer(reference)
     if node is None or not depth:
@@ -73,13 +88,35 @@ def numbers(graph: Graph, reference: str, depth: int = _DEEPEST) -> frozenset[fl
     if node.op in SAME and node.inputs:
         return numbers(graph, node.inputs[0], depth - 1)
     if node.op in ("Merge", "RefMerge"):
-        return frozenset().union(*(numbers(graph, each, depth - 1) for each in node.inputs[:4]))
+        return _either(numbers(graph, each, depth - 1) for each in node.inputs[:_MOST_ALTERNATIVES])
+    if node.op in ("If", "StatelessIf"):
+        return _either(_of_branches(graph, node, split_reference(reference).output, depth - 1))
     if node.op in ("Select", "SelectV2") and len(node.inputs) == 3:
-        return numbers(graph, node.inputs[1], depth - 1) | numbers(graph, node.inputs[2], depth - 1)
-    if node.op == "Sub" and len(node.inputs) == 2:
-        left, right = (numbers(graph, each, depth - 1) for each in node.inputs)
-        return frozenset(one - other for one in left for other in right)
+        return _either(numbers(graph, each, depth - 1) for each in node.inputs[1:])
+    if node.op in _ARITHMETIC and 1 <= len(node.inputs) <= 2:
+        sides = [sorted(numbers(graph, each, depth - 1))[:_MOST_ALTERNATIVES] for each in node.inputs]
+        try:
+            return frozenset(_ARITHMETIC[node.op](*pair) for pair in product(*sides))
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+            pass
     return frozenset()
+
+
+def _either(alternatives: Iterable[frozenset[float]]) -> frozenset[float]:
+    """All of the alternatives; none if one of them is not known."""
+    every = list(alternatives)
+    return frozenset().union(*every) if every and all(every) else frozenset()
+
+
+def _of_branches(graph: Graph, node: Node, output: int, depth: int) -> Iterator[frozenset[float]]:
+    """What the two functions return of which a condition chooses one."""
+    for attribute in ("then_branch", "else_branch"):
+        function = node.attribute(attribute)
+        body = graph.library.get(function.name) if isinstance(function, Function) else None
+        if body is not None and output < len(body.returns):
+            yield numbers(body, body.returns[output], depth)
+        else:
+            yield frozenset()
 
 
 def is_variable(graph: Graph, reference: str) -> bool:
@@ -94,8 +131,3 @@ def is_variable(graph: Graph, reference: str) -> bool:
 
 
 VARIABLES = frozenset(("Variable", "VariableV2", "AutoReloadVariable", "VarHandleOp"))
-
-
-def output_number(reference: str) -> int:
-    """The number of the output that a reference is to."""
-    return split_reference(reference).output

@@ -11,20 +11,20 @@ from __future__ import annotations
 import mmap
 from typing import Iterator, NamedTuple
 
+from ..budget import Budget
 from ..errors import CheckpointError
 from ..spans import open_regular
 from ..wire import Value, WireError, field, fields, message, read_varint, skip_field, text
 from .nodes import Node, split_reference
 
-# More than any graph that people train, and what fits into a few GiB of memory.
-_MOST_NODES = 4_000_000
+_COUNTED_AT_ONCE = 1024
 
 
 class Graph:
     """Nodes by name, in the order of the file, and the functions of the `library` by name.
 
     `outputs` are tensors that a signature names. A function is a graph as well: its `arguments` stand among its nodes,
-    as ops called `_Arg`, and `returns` are the tensors that its results are.
+    as ops called `_Arg`, and `returns` are the tensors that its results are, of the nodes `returned`.
     """
 
     def __init__(self, nodes: dict[str, Node]) -> None:
@@ -33,6 +33,7 @@ class Graph:
         self.outputs: set[str] = set()
         self.arguments: tuple[str, ...] = ()
         self.returns: tuple[str, ...] = ()
+        self.returned: set[str] = set()
         self._consumers: dict[str, list[Use]] | None = None
 
     def producer(self, reference: str) -> Node | None:
@@ -65,21 +66,18 @@ class MetaGraph(NamedTuple):
     meta: memoryview | None = None
 
 
-def read_graph(path: str) -> Graph:
+def read_graph(path: str, budget: Budget | None = None) -> Graph:
     """The graph in the file at `path`, of a SavedModel the one that is tagged to be served.
 
-    Raises CheckpointError if the file is none of the three, or holds more nodes than fit into memory.
+    Raises CheckpointError if the file is none of the three, or holds more nodes than the `budget` allows.
     """
-    with open_regular(path) as stream:
-        try:
-            data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-        except (ValueError, OSError) as error:
-            raise CheckpointError(f"{path}: {error}") from None
+    budget = Budget() if budget is None else budget
+    data = map_file(path, budget)
     try:
         graphs = list(meta_graphs(data))
         served = [each for each in graphs if "serve" in _tags(each.meta)] or graphs
         if served:
-            graph = parse_graph(served[0].graph)
+            graph = parse_graph(served[0].graph, budget, path)
             graph.outputs = _signed_outputs(served[0].meta)
             return graph
     except WireError as error:
@@ -87,14 +85,23 @@ def read_graph(path: str) -> Graph:
     raise CheckpointError(f"{path}: no TensorFlow graph: there are no nodes in it")
 
 
-def parse_graph(data: memoryview) -> Graph:
+def map_file(path: str, budget: Budget) -> memoryview:
+    """The bytes of the file at `path`, which are read as they are looked at; CheckpointError if they cannot be."""
+    with open_regular(path, budget=budget) as stream:
+        try:
+            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        except (ValueError, OSError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
+
+
+def parse_graph(data: memoryview, budget: Budget, place: str = "graph") -> Graph:
     """The graph in the GraphDef `data`; WireError if it is none. Of nodes that share a name, the first is kept."""
-    graph = Graph(dict(_by_name(data, 1)))
+    graph = Graph(_by_name(data, 1, budget, place))
     for key, library in fields(data):
         if key == 2:
             for part, function in fields(message(library)):
                 if part == 1:
-                    name, body = _function(message(function))
+                    name, body = _function(message(function), budget, place)
                     body.library = graph.library
                     graph.library[name] = body
     return graph
@@ -138,7 +145,7 @@ def _is_node(data: memoryview) -> bool:
 
 def nodes_of(data: memoryview, number: int = 1) -> Iterator[Node]:
     """The nodes in the fields `number` of the GraphDef (or FunctionDef, where it is 3) `data`, in order."""
-    position, end, count = 0, len(data), 0
+    position, end = 0, len(data)
     tag = number << 3 | 2
     while position < end:
         if data[position] == tag:
@@ -147,22 +154,25 @@ def nodes_of(data: memoryview, number: int = 1) -> Iterator[Node]:
                 raise WireError(f"a node runs {size - (end - position)} bytes past the end")
             yield Node(data, position, position + size)
             position += size
-            count += 1
-            if count > _MOST_NODES:
-                raise WireError(f"it has more than {_MOST_NODES} nodes")
         else:
             position = skip_field(data, position, end)
 
 
-def _by_name(data: memoryview, number: int) -> Iterator[tuple[str, Node]]:
-    seen = set()
+def _by_name(data: memoryview, number: int, budget: Budget, place: str) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    count = characters = 0
     for node in nodes_of(data, number):
-        if node.name not in seen:
-            seen.add(node.name)
-            yield node.name, node
+        found.setdefault(node.name, node)
+        count += 1
+        characters += len(node.name) + sum(map(len, node.inputs))
+        if count == _COUNTED_AT_ONCE:
+            budget.list_tensors(count, characters, place)
+            count = characters = 0
+    budget.list_tensors(count, characters, place)
+    return found
 
 
-def _function(data: memoryview) -> tuple[str, Graph]:
+def _function(data: memoryview, budget: Budget, place: str) -> tuple[str, Graph]:
     """Name and body of a FunctionDef."""
     name = ""
     arguments: list[str] = []
@@ -179,11 +189,12 @@ def _function(data: memoryview) -> tuple[str, Graph]:
             entry = message(value)
             returned[_first_text(entry, 1)] = _first_text(entry, 2)
     nodes = {argument: argument_node(argument) for argument in arguments}
-    for inner, node in _by_name(data, 3):
+    for inner, node in _by_name(data, 3, budget, place).items():
         nodes.setdefault(inner, node)
     body = Graph(nodes)
     body.arguments = tuple(arguments)
     body.returns = tuple(returned.get(result, "") for result in results)
+    body.returned = {split_reference(reference).node for reference in body.returns}
     return name, body
 
 

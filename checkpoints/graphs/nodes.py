@@ -14,6 +14,17 @@ from typing import Any, Callable, NamedTuple
 
 from ..wire import Fixed, WireError, fields, message, number, read_varint, signed, text
 
+# Attributes that are left out where a graph is stored without its defaults, as SavedModels mostly are.
+_DEFAULTS: dict[tuple[str, str], Any] = {
+    ("BlockLSTM", "cell_clip"): 3.0,
+    ("BlockLSTM", "forget_bias"): 1.0,
+    ("FusedBatchNorm", "epsilon"): 1e-4,
+    ("FusedBatchNormV2", "epsilon"): 1e-4,
+    ("FusedBatchNormV3", "epsilon"): 1e-4,
+    ("LSTMBlockCell", "cell_clip"): 3.0,
+    ("LSTMBlockCell", "forget_bias"): 1.0,
+    ("LeakyRelu", "alpha"): 0.2,
+}
 # A node of this size or less is copied before it is parsed, as bytes are read faster than views.
 _SMALL = 1 << 16
 
@@ -52,7 +63,7 @@ class Node:
         """
         try:
             value = self.encoded(name)
-            return None if value is None else _value(value)
+            return _DEFAULTS.get((self.op, name)) if value is None else _value(value)
         except WireError:
             return None
 

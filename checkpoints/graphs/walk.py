@@ -6,14 +6,15 @@ What trains, saves or initialises a variable is no use of it here: gradients, sl
 from __future__ import annotations
 
 import re
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from .constants import integers, is_variable
 from .graph import Graph
-from .nodes import Function, Node
+from .nodes import Function, Node, split_reference
 
 # The most steps of an unrolled loop, or towers of a network, that are looked at: all of them compute the same.
 _MOST_USES = 64
+_DEEPEST = 16
 _TRAINING = re.compile(r"(?:^|/)(?:gradients(?:_\d+)?|gradient_tape)/")
 _IGNORED = re.compile(
     r"Assign\w*|ResourceApply\w*|Apply\w*|SparseApply\w*|ResourceSparseApply\w*|Scatter\w*|ResourceScatter\w*"
@@ -48,31 +49,54 @@ def sites(graph: Graph, name: str) -> list[Site]:
     return list(_sites(graph, name))
 
 
+class _Step(NamedTuple):
+    """A tensor that holds the variable: the output (any, where None) of a node, in the functions called one by one."""
+
+    graph: Graph
+    name: str
+    output: int | None = None
+    part: int | None = None
+    calls: tuple[tuple[Graph, Node], ...] = ()
+
+
 def _sites(graph: Graph, name: str) -> Iterator[Site]:
-    pending: list[tuple[Graph, str, int | None, int | None]] = [(graph, name, None, None)]
-    seen: set[tuple[int, str, int | None]] = set()
+    pending = [_Step(graph, name)]
+    seen: set[tuple[Any, ...]] = set()
     found = 0
     while pending and found < _MOST_USES:
-        inside, current, output, part = pending.pop()
-        if (id(inside), current, output) in seen:
+        step = pending.pop()
+        known = (id(step.graph), step.name, step.output, step.calls[-1:] and step.calls[-1][1].name)
+        if known in seen:
             continue
-        seen.add((id(inside), current, output))
-        for use in inside.consumers(current):
+        seen.add(known)
+        pending += _returned(step)
+        for use in step.graph.consumers(step.name):
             node = use.node
-            if (output is not None and use.output != output) or _TRAINING.search(node.name):
+            if (step.output is not None and use.output != step.output) or _TRAINING.search(node.name):
                 continue
-            called = list(_called(inside, node, use.place))
+            called = list(_called(step.graph, node, use.place)) if len(step.calls) < _DEEPEST else []
+            passed = step._replace(name=node.name, output=None)
             if called:
-                pending += [(body, argument, None, part) for body, argument in called]
-            elif node.op in ("Split", "SplitV") and part is None:
-                pending += [(inside, node.name, number, number) for number in range(_parts(node))]
-            elif node.op == "StridedSlice" and use.place == 0 and part is None:
-                pending.append((inside, node.name, None, _begin(inside, node)))
-            elif _passes(inside, node, use.place):
-                pending.append((inside, node.name, None, part))
+                calls = (*step.calls, (step.graph, node))
+                pending += [_Step(body, argument, None, step.part, calls) for body, argument in called]
+            elif node.op in ("Split", "SplitV") and step.part is None:
+                pending += [passed._replace(output=number, part=number) for number in range(_parts(node))]
+            elif node.op == "StridedSlice" and use.place == 0 and step.part is None:
+                pending.append(passed._replace(part=_begin(step.graph, node)))
+            elif _passes(step.graph, node, use.place):
+                pending.append(passed)
             elif not _IGNORED.fullmatch(node.op):
                 found += 1
-                yield Site(inside, node, use.place, part)
+                yield Site(step.graph, node, use.place, step.part)
+
+
+def _returned(step: _Step) -> Iterator[_Step]:
+    """Where the caller of a function has what the step holds, if the function returns it."""
+    if step.calls and step.name in step.graph.returned:
+        graph, caller = step.calls[-1]
+        for number, reference in enumerate(step.graph.returns):
+            if split_reference(reference).node == step.name:
+                yield _Step(graph, caller.name, number, step.part, step.calls[:-1])
 
 
 def _parts(node: Node) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from checkpoints import CheckpointError
+from checkpoints.budget import Budget
 from checkpoints.graphs import graph as graphs
 from checkpoints.graphs.constants import constant, integers, numbers
 from checkpoints.graphs.graph import parse_graph, read_graph
@@ -31,7 +32,7 @@ DENSE = [
 
 
 def parsed(*nodes, functions=()):
-    return parse_graph(memoryview(make.graph_def(nodes, functions)))
+    return parse_graph(memoryview(make.graph_def(nodes, functions)), Budget())
 
 
 def test_nodes_and_consumers():
@@ -161,7 +162,7 @@ def test_truncation_anywhere_is_an_error_or_fewer_nodes():
     for end in range(len(data)):
         try:
             for each in graphs.meta_graphs(memoryview(data[:end])):
-                graph = parse_graph(each.graph)
+                graph = parse_graph(each.graph, Budget())
                 assert len(graph.nodes) <= len(DENSE)
         except WireError:
             pass
@@ -178,12 +179,12 @@ def test_damage_is_one_line(tmp_path):
         read_graph(str(path))
 
 
-def test_too_many_nodes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(graphs, "_MOST_NODES", 3)
+def test_too_many_nodes_are_refused(tmp_path):
     path = tmp_path / "graph.pb"
-    path.write_bytes(make.graph_def(DENSE))
-    with pytest.raises(CheckpointError, match="more than 3 nodes"):
+    path.write_bytes(make.graph_def([make.node("a", "b")] + 300_000 * [b""]))
+    with pytest.raises(CheckpointError, match="its names and tensors take more than 128 MiB"):
         read_graph(str(path))
+    assert len(read_graph(str(path), Budget(10)).nodes) == 2
 
 
 def test_the_graph_of_a_saver():
