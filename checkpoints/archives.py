@@ -1,7 +1,7 @@
 """Zip archives: Keras's `.keras` and NumPy's `.npz`.
 
-Of a `.keras` archive the weights are read, and of its configuration only which optimizer the model was compiled with;
-no object is made from it, so no code in it can run.
+Of a `.keras` archive the weights are read, and its configuration as data: no object is made from it, so no code in it
+can run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from . import dtypes
 from .budget import Budget
-from .checkpoint import MOST_DIMENSIONS, Checkpoint, TensorInfo, allocate, element_count
+from .checkpoint import MOST_DIMENSIONS, Checkpoint, Description, TensorInfo, allocate, element_count
 from .errors import CheckpointError, reading
 from .foreign_text import named
 from .hdf5 import Hdf5
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.weights.h5"
 _CONFIGURATION = "config.json"
+_METADATA = "metadata.json"
 _PIECE = 1 << 20
 
 
@@ -70,34 +71,42 @@ def open_keras(path: str, budget: Budget | None = None) -> Checkpoint:
         claim = f"claims to unpack {weights.compress_size} bytes into {weights.file_size}"
         budget.take_values(WEIGHTS, weights.file_size, f"{path}: {WEIGHTS} {claim}")
         stream: BinaryIO = io.BytesIO(_unpack(path, archive, weights))
-        compiled = _compiled_optimizer(path, archive, members.get(_CONFIGURATION), budget)
+        model, metadata = (_described(path, archive, members.get(name), budget) for name in (_CONFIGURATION, _METADATA))
     checkpoint = Hdf5(path, stream, budget)
     checkpoint.format = "Keras archive"
-    checkpoint.optimizer, checkpoint.optimizer_settings = compiled
+    checkpoint.optimizer, checkpoint.optimizer_settings = _compiled_optimizer(model)
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    checkpoint.description = Description(model, version if isinstance(version, str) else "")
     return checkpoint
 
 
-_READ = (WEIGHTS, _CONFIGURATION)
+_READ = (WEIGHTS, _CONFIGURATION, _METADATA)
 
 
-def _compiled_optimizer(
-    path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo | None, budget: Budget
-) -> tuple[str, dict[str, Any]]:
-    """The class and the settings of the optimizer that the model was compiled with; nothing where this is not told."""
+def _described(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo | None, budget: Budget) -> Any:
+    """The JSON in a member, as data; None where there is none, as it only helps."""
     if member is None:
-        return "", {}
+        return None
     place = f"{path}: {member.filename}"
     try:
         # As much is unpacked as may be parsed.
         budget.check_json(member.file_size, place)
-        optimizer = budget.parse_json(_unpack(path, archive, member), place)["compile_config"]["optimizer"]
+        return budget.parse_json(_unpack(path, archive, member), place)
+    except CheckpointError:
+        return None
+
+
+def _compiled_optimizer(model: Any) -> tuple[str, dict[str, Any]]:
+    """The class and the settings of the optimizer that the model was compiled with; nothing where this is not told."""
+    try:
+        optimizer = model["compile_config"]["optimizer"]
         if isinstance(optimizer, str):
             return optimizer, {}
         settings = optimizer.get("config")
         # A class registered by its user is called Package>Class.
         name = str(optimizer["class_name"]).rpartition(">")[2]
         return name, settings if isinstance(settings, dict) else {}
-    except (CheckpointError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         # The configuration only helps: without it, the optimizer has to be named.
         return "", {}
 

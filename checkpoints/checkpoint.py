@@ -50,11 +50,20 @@ class Stored(NamedTuple):
     crc: int
 
 
+class Description(NamedTuple):
+    """What a Keras file says of its model: the configuration as data, and the version and backend that wrote it."""
+
+    model: Any = None
+    keras_version: str = ""
+    backend: str = ""
+
+
 class Checkpoint:
     """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager.
 
     `optimizer` is the class or name of the optimizer whose unnamed slots the file holds, and `optimizer_settings` what
-    it was made with, where the file says so beside them. `budget` says what the file may expand to.
+    it was made with, where the file says so beside them. `description` is what the file says of its Keras model, and
+    `budget` what the file may expand to.
     """
 
     format = ""
@@ -69,6 +78,7 @@ class Checkpoint:
         self.tensors: dict[str, TensorInfo] = {}
         self.optimizer = ""
         self.optimizer_settings: dict[str, Any] = {}
+        self.description = Description()
 
     def read(self, name: str) -> np.ndarray[Any, Any]:
         """The tensor `name`, in a fresh array of its shape, its checksum checked where the format has one.

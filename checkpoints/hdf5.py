@@ -1,7 +1,7 @@
 """Keras files in HDF5: whole models (`.h5`), weights alone, and the `.weights.h5` inside a `.keras` archive.
 
-The one module that uses h5py, and only when such a file is opened. Nothing but datasets is read: no configuration, so
-no code in it can run. Links that leave the file, and datasets whose bytes stand elsewhere, are refused.
+The one module that uses h5py, and only when such a file is opened. Of configurations nothing is built, so no code in
+them can run. Links that leave the file, and datasets whose bytes stand elsewhere, are refused.
 
 Names are the paths in the file without what only repeats: `model_weights/fc1/fc1/kernel:0` is `fc1/kernel`.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
 
 from . import dtypes
 from .budget import STRING, Budget
-from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .checkpoint import Checkpoint, Description, TensorInfo, allocate, element_count
 from .errors import CheckpointError, reading
 from .foreign_text import named
 from .layer_order import Place
@@ -95,6 +95,7 @@ class Hdf5(Checkpoint):
                 self._size = self._stream.tell()
                 self._file = h5py.File(self._stream, "r", rdcc_nbytes=_CACHE)
                 self._list()
+                self.description = self._describe_model()
         except CheckpointError:
             self.close()
             raise
@@ -189,6 +190,19 @@ class Hdf5(Checkpoint):
             # The order only helps: what is damaged is reported when it is read.
             return {}
         return listed
+
+    def _describe_model(self) -> Description:
+        """What whole models say of themselves in attributes, and weights alone of the Keras that wrote them."""
+        said, model = {}, None
+        try:
+            for key in ("keras_version", "backend", "model_config"):
+                said[key] = self._text_attribute(self._file, key)
+            if said["model_config"]:
+                model = self.budget.parse_json(said["model_config"].encode("utf-8"), self.path)
+        except Exception:
+            # Attributes only help: a damaged one says nothing.
+            pass
+        return Description(model, said.get("keras_version", ""), said.get("backend", ""))
 
     def _list(self) -> None:
         found: list[tuple[str, TensorInfo]] = []

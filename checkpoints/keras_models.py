@@ -36,6 +36,7 @@ def model_variables(models: Any) -> dict[str, Any]:
     if not isinstance(models, Mapping):
         models = {"": models}
     found = Variables()
+    found.models = dict(models)
     seen: set[int] = set()
     clashes: list[str] = []
     for key, model in models.items():

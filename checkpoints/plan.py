@@ -7,6 +7,7 @@ import textwrap
 from typing import Any, Iterable, NamedTuple, Sequence, Union
 
 from .errors import CheckpointError
+from .foreign_text import printable
 from .tables import align, printable_lines
 
 _FORMAT = 1
@@ -86,10 +87,12 @@ class Plan(NamedTuple):
     """The rows of a plan, in the order of the sources' names.
 
     `inverted` says that the rows lead from the model's names to the file's; transforms are then undone, not applied.
+    `notes` say what was assumed where neither the file nor its graph tells.
     """
 
     rows: tuple[Row, ...]
     inverted: bool = False
+    notes: tuple[str, ...] = ()
 
     def loads(self) -> tuple[Row, ...]:
         """The rows that carry something over."""
@@ -136,12 +139,14 @@ class Plan(NamedTuple):
         table = align(lines)
         if width is not None and any(len(line) > width for line in table.splitlines()):
             table = "\n".join(_in_lines(line, width) for line in printable_lines(lines)[1:])
-        return table + "\n" + count
+        notes = [_in_width(f"note: {printable(note)}", width) for note in self.notes]
+        return "\n".join([table, count, *notes])
 
     def to_json(self) -> str:
         """The plan as JSON, one row a line; `from_json` reads it back equal."""
         rows = ",\n  ".join(json.dumps(row._asdict(), sort_keys=True) for row in self.rows)
-        head = f'{{"format": {_FORMAT}, "inverted": {json.dumps(self.inverted)}, "rows": [\n  '
+        notes = f'"notes": {json.dumps(self.notes)}, ' if self.notes else ""
+        head = f'{{"format": {_FORMAT}, "inverted": {json.dumps(self.inverted)}, {notes}"rows": [\n  '
         return head + rows + "\n]}\n"
 
     @classmethod
@@ -154,7 +159,15 @@ class Plan(NamedTuple):
         if not isinstance(data, dict) or data.get("format") != _FORMAT or not isinstance(data.get("rows"), list):
             raise CheckpointError(f'plan: not a plan of format {_FORMAT} ("format" and "rows" are required)')
         rows = tuple(_parse_row(row, place) for place, row in enumerate(data["rows"]))
-        return cls(rows, bool(data.get("inverted", False)))
+        notes = data.get("notes", [])
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise CheckpointError("plan: notes is no list of texts")
+        return cls(rows, bool(data.get("inverted", False)), tuple(notes))
+
+
+def _in_width(text: str, width: int | None) -> str:
+    """`text` on as many lines as it takes; on one where the width is not limited."""
+    return text if width is None else "\n".join(textwrap.wrap(text, max(width, 20), subsequent_indent="  "))
 
 
 def _in_lines(cells: Sequence[str], width: int) -> str:

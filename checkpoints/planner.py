@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Container, Mapping, NamedTuple, Pattern, Sequence
+from functools import partial
+from typing import Any, Callable, Container, Mapping, NamedTuple, Pattern, Sequence
 
 from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
+from .configuration.compare import Outcome, compare
 from .conflicts import Conflict, Item, Join, Open, find_conflicts, join_layers, most_similar, trim
 from .errors import CheckpointError, MappingError
 from .file_order import layer_order
@@ -80,6 +82,7 @@ def make_plan(
     rules: Sequence[AnyRule] = (),
     infer: bool = True,
     averages: str | None = None,
+    compare_config: bool = True,
 ) -> Plan:
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
@@ -91,13 +94,18 @@ def make_plan(
     bookkeeping are left in it. Where a file holds moving averages, `averages` says what to take: the "raw" variables or
     their "shadow".
 
+    What the file or the graph beside it says of its layers (activations, epsilon, padding, ...) is compared with the
+    layers that `targets` are of, if they come from `model_variables`; with `compare_config` False a difference is a
+    note of the plan. What neither says is a note as well.
+
     Raises MappingError with every problem there is: sources without a place, targets without a value or with two,
-    alternatives that fit equally well, layers no Keras layer can hold, shapes and types that differ.
+    alternatives that fit equally well, layers no Keras layer can hold, shapes, types and configurations that differ.
     """
     if averages not in (None, "raw", "shadow"):
         raise ValueError(f'averages must be "raw" or "shadow", not {averages!r}')
     planner = _Planner(checkpoint, describe_targets(targets), rules, averages, getattr(targets, "order", LayerOrder()))
-    return planner.plan(infer, getattr(targets, "places", ()))
+    compared = partial(compare, checkpoint, targets, strict=compare_config)
+    return planner.plan(infer, getattr(targets, "places", ()), compared)
 
 
 class _Planner:
@@ -138,7 +146,7 @@ class _Planner:
         self._joins: list[Join] = []
         self._scopes: dict[frozenset[str], str] | None = None
 
-    def plan(self, infer: bool, places: tuple[dict[str, str], ...] = ()) -> Plan:
+    def plan(self, infer: bool, places: tuple[dict[str, str], ...], compared: Callable[..., Outcome]) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
         if self._averages == "shadow":
             self._swap_averages()
@@ -158,13 +166,24 @@ class _Planner:
         self._by_name(whole_layers=infer)
         self._by_structure() if infer else self._check_names()
         self._problems.stored_for_cudnn(self._cudnn.values(), self._rows)
+        notes = self._compare(compared)
         self._problems.check(self._rows, list(self._open.values()), self._evidence)
         self._rows += self._kept.values()
         if self._problems.found:
             context = f"{self._path} does not map onto the model"
             raise MappingError(self._problems.found, context, self._problems.suggestions)
         rows = [with_note(row, self._tensors) for row in self._rows]
-        return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))))
+        return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), notes=notes)
+
+    def _compare(self, compared: Callable[..., Outcome]) -> tuple[str, ...]:
+        """Compares configurations along the rows; what should be known of that."""
+        labels = {name: self._label(info) for name, info in self._tensors.items()}
+        variables = {name: self._roles[name].of for name in labels if self._is_shadow(name)}
+        outcome = compared(self._rows, labels, variables)
+        self._rows = outcome.rows
+        for problem in outcome.problems:
+            self._problems.add(problem)
+        return tuple(outcome.notes)
 
     def _wanted_roles(self, roles: Mapping[str, Role]) -> dict[str, Role]:
         """Roles by name alone may be wrong: what the model asks for by name and shape is a variable."""

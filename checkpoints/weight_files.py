@@ -30,7 +30,7 @@ _EARLY = "_layer_checkpoint_dependencies"
 
 
 class Variables(dict):  # type: ignore[type-arg]
-    """The variables of models by name, as `model_variables` gives them, with their `places` in Keras's own files.
+    """The variables of `models` by name, as `model_variables` gives them, with their `places` in Keras's own files.
 
     `places` holds a dictionary for each way of naming, from the name in the file to the variable's name here. It is
     empty for several models, as a file holds one. `excluded` says by its path what is no variable, and why. `order` is
@@ -39,6 +39,7 @@ class Variables(dict):  # type: ignore[type-arg]
 
     places: tuple[dict[str, str], ...] = ()
     order: LayerOrder = LayerOrder()
+    models: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         super().__init__()

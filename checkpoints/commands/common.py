@@ -36,6 +36,11 @@ def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
         help="variables of the model that keep their value, such as 'head/.*'; may be repeated",
     )
     parser.add_argument("--averages", choices=("raw", "shadow"), help="where there are moving averages, which to take")
+    parser.add_argument(
+        "--no-config-check",
+        action="store_true",
+        help="note where the model's layers are configured unlike those of the file, rather than refuse them",
+    )
     parser.add_argument("--plan", metavar="FILE", help="a plan saved before, to run instead of making one")
 
 
@@ -110,8 +115,8 @@ def targets_of(spec: str, budget: float = 1.0) -> dict[str, Any]:
 
 def _check_alone(options: argparse.Namespace) -> None:
     """A saved plan says all there is to say, so that what would go into another one cannot be meant."""
-    for name in ("rules", "keep", "averages"):
-        if getattr(options, name):
+    for name in ("rules", "keep", "averages", "no-config-check"):
+        if getattr(options, name.replace("-", "_")):
             raise ArgumentError(
                 f"--plan {options.plan}: is run as it stands, so --{name} has no say: leave one of them out"
             )
@@ -136,4 +141,4 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{options.plan}: {getattr(error, 'strerror', None) or error}") from None
     rules = [*map(Keep, options.keep), *(load_rules(options.rules) if options.rules else [])]
-    return make_plan(checkpoint, targets, rules, averages=options.averages)
+    return make_plan(checkpoint, targets, rules, averages=options.averages, compare_config=not options.no_config_check)

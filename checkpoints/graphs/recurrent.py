@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
-from .activations import activations_of
+from .activations import LINEAR, activations_of
 from .constants import numbers, source
 from .graph import Graph, Use
 from .layers import Findings, merged
@@ -125,8 +125,12 @@ def _is_sum(graph: Graph, use: Use) -> bool:
 def _gate(graph: Graph, part: int, name: str, output: int) -> _Gate | None:
     """The gate whose tensor is the output of the node `name`; None where what is done to it is not known."""
     offset = 0.0
+    users = _users(graph, name, output)
+    if len(users) == 1 and _is_sum(graph, users[0]):
+        # A GRU of Keras adds the product with the state to each gate, rather than to all of them at once.
+        name, output = users[0].node.name, 0
+        users = _users(graph, name, output)
     found = activations_of(graph, name, output)
-    users = [use for use in graph.consumers(name) if use.output == output and not is_training(use.node)]
     if found is None and len(users) == 1 and users[0].node.op in ("Add", "AddV2"):
         (use,) = users
         added = numbers(graph, use.node.inputs[1 - use.place])
@@ -137,18 +141,26 @@ def _gate(graph: Graph, part: int, name: str, output: int) -> _Gate | None:
     if found is None or len(found) != 1:
         return None
     (activation,) = found
+    if activation == LINEAR:
+        # A gate that is not squashed is rather one whose activation is of a spelling that is not known.
+        return None
     return _Gate(part, offset, activation, graph, _end(graph, name, output, activation))
+
+
+def _users(graph: Graph, name: str, output: int) -> list[Use]:
+    """What computes with the output of the node `name`."""
+    return [use for use in graph.consumers(name) if use.output == output and not is_training(use.node)]
 
 
 def _end(graph: Graph, name: str, output: int, activation: str) -> str:
     """The node that yields the activated tensor: the activation itself, or the last of the operations that make it."""
     length = 2 if activation.startswith("leaky_relu") else _LENGTHS.get(activation, 1)
     for _ in range(length):
-        users = [use.node for use in graph.consumers(name) if use.output == output and not is_training(use.node)]
+        users = _users(graph, name, output)
         if not users:
             break
-        name, output = users[-1].name, 0
-        if users[-1].op == "LeakyRelu":
+        name, output = users[-1].node.name, 0
+        if users[-1].node.op == "LeakyRelu":
             break
     return name
 

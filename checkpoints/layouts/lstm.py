@@ -71,10 +71,6 @@ _REFUSED = {
     r"w_[fio]_diag|W_[FIO]_diag": "peephole connections, which no Keras LSTM has",
     r"projection/(?:kernel|bias|weights)|W_P_0|W_P": "a projection of the output, which no Keras LSTM has",
 }
-_NOTE = (
-    "forget bias 1.0 added, the default of TF 1's cells, as the file does not hold it; "
-    'with another one, use the layout "{}:forget_bias=0.0"'
-)
 _LINEAR = r"MultiRNNCell/Cell\d+/(?:Basic)?LSTMCell/Linear|(?:Basic)?LSTMCell/Linear"
 
 LAYOUTS = (
@@ -83,27 +79,23 @@ LAYOUTS = (
         parts("kernel", "bias", 1.0),
         cell("basic_lstm_cell", "lstm_cell", "lstm_fused_cell", "lstm_block_cell", "lstm_block_wrapper"),
         _REFUSED,
-        _NOTE.format("lstm"),
     ),
     Layout(
         "lstm before 1.2",
         parts("weights", "biases", 1.0),
         cell("basic_lstm_cell", "lstm_cell"),
         _REFUSED,
-        _NOTE.format("lstm before 1.2"),
     ),
     Layout(
         "lstm before 1.0",
         parts("Matrix", "Bias", 1.0),
         r"(?:RNN/)?(?:" + _LINEAR + ")",
         _REFUSED,
-        _NOTE.format("lstm before 1.0"),
     ),
     Layout(
         "lstm before 0.12",
         parts("W_0", "B", 1.0),
         r"(?:RNN/)?(?:MultiRNNCell/Cell\d+/)?LSTMCell",
         _REFUSED,
-        _NOTE.format("lstm before 0.12"),
     ),
 )

@@ -258,3 +258,22 @@ def test_gru(swapped):
         "order": ("ur" if swapped else "ru",),
     }
     assert said(lambda x: gru(x, swapped), recurrent.gru, "k") == {"activation": ("relu",)}
+
+
+def keras_gru(x, squash):
+    """One step of Keras's GRU with `reset_after`, which adds the product with the state to each gate."""
+    hidden = variable("h", (2, 3))
+    xz, xr, xh = tf.split(tf.matmul(x, variable(shape=(6, 9))) + variable("b", (9,)), 3, axis=1)
+    hz, hr, hh = tf.split(tf.matmul(hidden, variable("u", (3, 9))) + variable("d", (9,)), 3, axis=1)
+    z, r = squash(xz + hz), squash(xr + hr)
+    return next_state(z * hidden + (1 - z) * tf.tanh(xh + r * hh))
+
+
+def test_gates_summed_one_by_one():
+    expected = {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)}
+    assert said(lambda x: keras_gru(x, tf.sigmoid), recurrent.gru) == expected
+
+
+def test_squashing_of_unknown_spelling():
+    assert said(lambda x: keras_gru(x, lambda gate: gate / (1 + abs(gate) ** 3)), recurrent.gru) == {}
+    assert said(lambda x: keras_gru(x, lambda gate: gate), recurrent.gru) == {}

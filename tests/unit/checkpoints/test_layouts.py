@@ -118,7 +118,7 @@ def test_a_forget_bias_that_is_not_the_default_is_an_option(layouts, golden):
     values = carry(layouts("plain"), rnn("x", 4), rules)
     np.testing.assert_allclose(lstm(golden["inputs"], *weights(values, "x")), golden["plain"], **CLOSE)
     assumed = make_plan(layouts("plain"), rnn("x", 4), infer=True)
-    assert all("forget bias 1.0 added" in row.reason for row in assumed.rows)
+    assert [note for note in assumed.notes if "1.0 is taken" in note] == list(assumed.notes)
 
 
 def test_peepholes_and_projections_are_refused_with_the_reason(layouts):
