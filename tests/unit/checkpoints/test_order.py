@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from checkpoints import Layer, MappingError, make_plan, open_checkpoint, write_saver
+from checkpoints.budget import Budget
 from checkpoints.graphs.flow import variable_flow
 from checkpoints.graphs.graph import parse_graph
 from checkpoints.layer_order import LayerOrder, Place
@@ -74,7 +75,7 @@ def layers(plan):
 
 
 def test_flow_of_a_graph():
-    graph = parse_graph(memoryview(graph_bytes.graph_def(chain(["b", "a", "c"]))))
+    graph = parse_graph(memoryview(graph_bytes.graph_def(chain(["b", "a", "c"]))), Budget())
     names = [f"{name}/{leaf}" for name in "abc" for leaf in LEAVES]
     order = LayerOrder(*variable_flow(graph, names)).of([[f"{name}/{leaf}" for leaf in LEAVES] for name in "abc"])
     assert order.steps() == [[1], [0], [2]]
@@ -97,7 +98,7 @@ def test_flow_through_a_loop():
         make("exit", "Exit", ["switch"]),
         make("end", "MatMul", ["exit", "after/read"]),
     ]
-    flow = variable_flow(parse_graph(memoryview(graph_bytes.graph_def(nodes))), ["inner", "second", "after"])
+    flow = variable_flow(parse_graph(memoryview(graph_bytes.graph_def(nodes)), Budget()), ["inner", "second", "after"])
     order = LayerOrder(*flow).of([["after"], ["second"], ["inner"]])
     assert order.steps() == [[2], [1], [0]]
 
