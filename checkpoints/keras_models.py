@@ -79,6 +79,9 @@ def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any, st
         # What such a layer has beside its table, such as the frequencies of its words, was adapted with it.
         yield from ((path, weight, _TABLE) for weight in [None, *layer.weights])
         return
+    if any(parent.__name__ == "Wrapper" for parent in type(layer).__mro__):
+        for inner in _unbuilt(layer):
+            raise CheckpointError(f"{path}: layer {inner} inside has no variables yet; call the model once")
     above = above | {id(layer)}
     inner_ids: set[int] = set()
     for name, inner in _inner_layers(layer):
@@ -89,6 +92,14 @@ def _walk(layer: Any, path: str, above: set[int]) -> Iterator[tuple[str, Any, st
     own = [weight for weight in own if hasattr(weight, "name")]
     for name, weight in zip(_own_names(own), own):
         yield _join(path, name), weight, "" if _has_fixed_shape(weight) else _NO_SHAPE
+
+
+def _unbuilt(layer: Any) -> Iterator[str]:
+    """The layers inside that make their variables later than `layer`: Keras 3 builds a wrapper without calling it."""
+    for name, inner in _inner_layers(layer):
+        if not getattr(inner, "built", True):
+            yield name
+        yield from _unbuilt(inner)
 
 
 _TABLE = "a lookup table, which keeps what the model has: set its vocabulary in the model"

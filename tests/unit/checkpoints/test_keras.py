@@ -134,6 +134,30 @@ class WithCell(layers.Layer):
         return self.other(self.cell(inputs))
 
 
+class Later(keras.Model):
+    """A model of the user's own, whose layers are built when it is called."""
+
+    def __init__(self):
+        super().__init__(name="later")
+        self.inner = layers.Dense(2, name="inner")
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_inner_layers_that_are_not_built():
+    inputs = keras.Input((3, 2))
+    model = keras.Model(inputs, layers.TimeDistributed(Later(), name="wrapper")(inputs))
+    if not model.weights:
+        with pytest.raises(CheckpointError, match="wrapper: layer inner inside has no variables yet; call the model"):
+            model_variables(model)
+        model(np.zeros((1, 3, 2), "f4"))
+    assert sorted(model_variables(model)) == ["wrapper/later/inner/bias", "wrapper/later/inner/kernel"]
+
+
 def test_layer_in_attribute_cell_keeps_its_name():
     inputs = keras.Input((2,))
     variables = model_variables(keras.Model(inputs, WithCell()(inputs)))
