@@ -1,7 +1,8 @@
 """What the data has gone through before it meets each variable of a graph: the order of the layers.
 
-A variable is met where an operation first computes with it and with data; its gradients, its regularizer and its
-initial value come later or have no data. Loops are followed once around, functions are not looked into.
+A variable is met where an operation computes with it and with data: once or, as in a network that is built again or a
+Keras model inside another one, several times. Its regularizer and its initial value have no data, and what trains it
+does not count. Loops are followed once around, functions are not looked into.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import Collection, Dict, Tuple
 
 from .graph import Graph
 from .nodes import Node
+from .walk import is_gradient
 
 # What has data without an input that carries any.
 _DATA = ("Placeholder", "Iterator", "OneShotIterator", "Queue", "Random", "Truncated", "Multinomial", "Parse", "Decode")
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable", "Const", "HostConst")
-# What gives a variable its value, or asks or tells what it is, and computes nothing with it.
-_KEEPING = ("Assign", "VarIsInitialized", "IsVariableInitialized", "Save", "Restore")
+# What gives a variable its value or stores it, and hands nothing on.
+_KEEPING = ("Assign", "Save", "Restore")
 
 _NEXT = ("NextIteration", "RefNextIteration")
 
@@ -32,6 +34,7 @@ def variable_flow(graph: Graph, names: Collection[str]) -> Flow:
     places = {name: place for place, name in enumerate(variables)}
     through: Dict[str, int] = {}
     fed: Dict[str, bool] = {}
+    training: set[str] = set()
     met: Dict[int, int] = {}
     for name in _sources_first(graph):
         node = graph.nodes[name]
@@ -40,18 +43,21 @@ def variable_flow(graph: Graph, names: Collection[str]) -> Flow:
             continue
         weights = before = 0
         data = node.op.startswith(_DATA)
-        for source in _sources(graph, node):
+        sources = _sources(graph, node)
+        for source in sources:
             if fed.get(source):
                 before |= through[source]
                 data = True
             else:
                 weights |= through.get(source, 0)
-        if node.op.startswith(_KEEPING):
-            weights = before = 0
+        if is_gradient(node) or not training.isdisjoint(sources):
+            # Gradients, and what is made of them, have gone through everything.
+            training.add(name)
         elif data and weights:
             for place in _bits(weights):
-                met.setdefault(place, before & ~(1 << place))
-        through[name], fed[name] = weights | before, data
+                met[place] = met.get(place, 0) | before & ~(1 << place)
+        keeps = node.op.startswith(_KEEPING)
+        through[name], fed[name] = 0 if keeps else weights | before, data
     bits: Dict[str, int] = {}
     upstream: Dict[str, int] = {}
     for place, before in met.items():

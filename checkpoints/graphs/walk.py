@@ -41,7 +41,12 @@ class Site(NamedTuple):
 
 def is_training(node: Node) -> bool:
     """Whether the node computes gradients, or only keeps, saves or reports something."""
-    return bool(_IGNORED.fullmatch(node.op) or _TRAINING.search(node.name))
+    return bool(_IGNORED.fullmatch(node.op)) or is_gradient(node)
+
+
+def is_gradient(node: Node) -> bool:
+    """Whether the node is one of those that compute gradients."""
+    return _TRAINING.search(node.name) is not None
 
 
 def sites(graph: Graph, name: str) -> list[Site]:

@@ -83,6 +83,16 @@ def test_flow_of_a_graph():
     assert order.backwards([0, 1, 2]) == [(0, 1)]
 
 
+def test_flow_through_a_model_built_alone():
+    """Keras builds a model on an input of its own before it is called as a part of another one."""
+    make = graph_bytes.node
+    nodes = [*chain(["a"], data="own_input"), *chain(["c"])]
+    nodes += [make("again", "MatMul", ["c/BiasAdd", "a/kernel/read"])]
+    graph = parse_graph(memoryview(graph_bytes.graph_def(nodes)), Budget())
+    order = LayerOrder(*variable_flow(graph, ["a/kernel", "c/kernel"])).of([["a/kernel"], ["c/kernel"]])
+    assert order.steps() == [[1], [0]]
+
+
 def test_flow_through_a_loop():
     """What comes out of a loop has gone through all of it; what goes into its next round has not."""
     make = graph_bytes.node
