@@ -105,11 +105,25 @@ def find_conflicts(joins: Sequence[Join], open_: Open, evidence: Evidence) -> li
     for kind, members in kinds.items():
         rest = _Series(members, open_.items.get(kind, ()), open_.targets.get(kind, ()))
         doubtful = {id(join) for series in rest.by_stems() if series.is_shifted() for join in series.joined}
+        doubtful.update(map(id, _torn(members)))
         offenders = evidence.contradiction(*_sides(members)) if len(members) > 1 else []
         doubtful.update(id(members[place]) for place in offenders)
         if doubtful:
             joined = [join for join in members if id(join) in doubtful or not _says_the_same(join)]
             found.append(rest._replace(joined=joined).conflict(evidence))
+    return found
+
+
+def _torn(joins: Sequence[Join]) -> list[Join]:
+    """Those of a series of the file that goes to several of the model's, for want of another place, not by names."""
+    series: Dict[Parts, list[Join]] = {}
+    for join in joins:
+        series.setdefault(stems(join.item.side.name), []).append(join)
+    found = []
+    for members in series.values():
+        torn = len({stems(join.target.name) for join in members}) > 1
+        if torn and not all(map(_says_the_same, members)):
+            found += members
     return found
 
 

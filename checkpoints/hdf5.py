@@ -184,8 +184,8 @@ class Hdf5(Checkpoint):
                 for number, weight in enumerate(listing):
                     path = f"{root}/{layer}/{weight}"
                     if path in names:
-                        layer_place = (place, number) if in_order else (place,) if connected else ()
-                        listed[names[path]] = Place("layer_names", layer_place, len(listed))
+                        here = Place("", (), len(listed)).inside(place, connected)
+                        listed[names[path]] = here.inside(number, connected) if in_order else here
         except Exception:
             # The order only helps: what is damaged is reported when it is read.
             return {}

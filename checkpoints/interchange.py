@@ -73,37 +73,42 @@ class _Comparison(NamedTuple):
     def resolve(self) -> Resolution:
         """Which of them go together."""
         names = by_names([source.name for source in self.sources], [target.name for target in self.targets])
-        pairs, why, certain = self._in_order()
-        if not pairs:
-            if self.paired(names).offenders():
-                return Resolution()
-            one = len({stems(source.name) for source in self.sources}) == 1
-            return Resolution(names, _BY_NUMBER if one else _BY_NAME)
-        if set(names) <= set(pairs):
-            return Resolution(pairs, why, certain or len(names) == len(pairs))
-        # A number is a matter of who was built first, but how its data flows is what a model computes. Only where all
-        # names are the same may they be meant.
-        same = {source.name for source in self.sources} == {target.name for target in self.targets}
-        return Resolution(pairs, why, certain and not same) if self._same_words(names, pairs) else Resolution()
+        pairs, why, trust = self._in_order()
+        if pairs and set(names) <= set(pairs):
+            if trust >= _LIKELY or len(names) == len(pairs):
+                return Resolution(pairs, why, trust == _CERTAIN or len(names) == len(pairs))
+        elif pairs:
+            # A number is a matter of who was built first, but how its data flows is what a model computes. Only where
+            # all names are the same may they be meant.
+            same = {source.name for source in self.sources} == {target.name for target in self.targets}
+            known = trust >= _LIKELY and self._same_words(names, pairs)
+            return Resolution(pairs, why, trust == _CERTAIN and not same) if known else Resolution()
+        if self.paired(names).offenders():
+            return Resolution()
+        one = len({stems(source.name) for source in self.sources}) == 1
+        return Resolution(names, _BY_NUMBER if one else _BY_NAME)
 
-    def _in_order(self) -> tuple[Pairs, str, bool]:
-        """Pairs in the order of either side, which order that is, and whether that leaves nothing open.
+    def _in_order(self) -> tuple[Pairs, str, int]:
+        """Pairs in the order of either side, which order that is, and how far it can be trusted.
 
         No pairs where one of the orders is not known.
         """
         if len(self.sources) != len(self.targets):
-            return (), "", False
+            return (), "", 0
         listed, listed_there = _listing(self.file, self.sources), _listing(self.model, self.targets)
         flow, flow_there = _chain(self.file, self.sources), _chain(self.model, self.targets)
-        certain = bool(flow_there) and listed.certain and listed_there.certain
+        trust = min(listed.trust, listed_there.trust)
+        if trust == _CERTAIN and not flow_there:
+            # What is connected side by side is listed alike only if it is alike.
+            trust = _LIKELY
         for here, there, why, sure in (
-            (listed.layers, listed_there.layers, _BY_DATA if certain else _AS_LISTED, certain),
-            (flow, flow_there, _BY_DATA, True),
+            (listed.layers, listed_there.layers, _BY_DATA if trust == _CERTAIN else _AS_LISTED, trust),
+            (flow, flow_there, _BY_DATA, _CERTAIN),
         ):
             pairs = list(zip(here, there))
             if pairs and not any(opposed(self.sources[one].name, self.targets[other].name) for one, other in pairs):
                 return pairs, why, sure
-        return (), "", False
+        return (), "", 0
 
     def paired(self, pairs: Pairs) -> _Comparison:
         """Those alone that are in `pairs`, each source at the place of its target."""
@@ -137,7 +142,7 @@ class _Comparison(NamedTuple):
             if not order.flows() and flow.flows():
                 listed = [number for layer in order.layers() or () for number in layer]
                 for pair in flow.backwards(listed):
-                    if order.apart(*pair):
+                    if order.connected(*pair):
                         yield from pair
 
     def _against_the_lists(self) -> Iterator[int]:
@@ -176,18 +181,21 @@ class _Comparison(NamedTuple):
             if numbered and not file.flows() and not _listing(file, sources).layers and model.backwards(numbered.order):
                 yield from places
             numbered = series([source.name for source in sources])
-            if numbered and not model.connected() and not all(map(self._same_name, places)):
+            if numbered and not model.related() and not all(map(self._same_name, places)):
                 listing, there = _listing(file, sources).layers, _listing(model, targets).layers
                 against = file.backwards(numbered.order) or (listing and tuple(listing) != numbered.order)
                 if against and (not there or file.backwards(there) or (listing and listing != there)):
                     yield from places
 
 
+_ATTRIBUTES, _LIKELY, _CERTAIN = range(3)
+
+
 class _Listing(NamedTuple):
-    """Layers as Keras lists them, and whether data comes to them in that order; none if that is not known."""
+    """Layers as Keras lists them, and how far that is the order of the data; none if it is not known."""
 
     layers: Sequence[int] = ()
-    certain: bool = True
+    trust: int = _CERTAIN
 
 
 def _listing(order: Order, sides: Sequence[Side]) -> _Listing:
@@ -197,19 +205,25 @@ def _listing(order: Order, sides: Sequence[Side]) -> _Listing:
     must not contradict it.
     """
     found: list[int] = []
-    certain = True
+    trust = _CERTAIN
     for layer in order.layers() or ():
         numbered = series([sides[number].name for number in layer])
         if len(layer) > 1 and (numbered is None or list(numbered.order) != list(range(len(layer)))):
-            inside = order.listed[layer[0]]
-            if numbered is None and inside and inside.layer and not _both_directions(layer, sides):
-                certain = False
-            else:
-                layer = _both_directions(layer, sides)
-                if not layer:
-                    return _Listing()
+            both = _both_directions(layer, sides)
+            if not both and numbered is not None:
+                return _Listing()
+            trust = trust if both else min(trust, _LIKELY)
+            layer = both or layer
         found += layer
-    return _Listing(found, certain)
+    for one, other in zip(found, found[1:]):
+        if order.apart(one, other) and not order.connected(one, other) and not _is_pair(sides[one], sides[other]):
+            trust = _ATTRIBUTES
+    return _Listing(found, trust)
+
+
+def _is_pair(one: Side, other: Side) -> bool:
+    """Whether these are the two directions of the same layer."""
+    return opposed(one.name, other.name) and before_direction(one.name) == before_direction(other.name)
 
 
 def _chain(order: Order, sides: Sequence[Side]) -> list[int]:

@@ -8,49 +8,34 @@ from __future__ import annotations
 from typing import Collection, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 
-class Place(NamedTuple):
-    """Where Keras lists a variable: in which list, its layer's place there, and its own within the layer.
+class Step(NamedTuple):
+    """The number of something in a list; `connected`, if it is the list of a connected model's layers.
 
-    The order within a layer is that in which whoever wrote it made its parts, and says nothing of the data.
+    No layer of a connected model stands before one that it takes its input from, and models that are connected alike
+    list their layers alike. Other lists are in the order in which somebody wrote down the parts of a layer.
     """
 
-    within: str
-    layer: Tuple[int, ...]
+    number: int
+    connected: bool
+
+
+class Place(NamedTuple):
+    """Where Keras lists a variable: in which model, on which way to its layer, and its own number in a layer."""
+
+    model: str
+    layer: Tuple[Step, ...]
     own: int = 0
 
-
-class Listing(NamedTuple):
-    """Where in a model something is that has layers or variables, on the way from the model to them.
-
-    A layer of a connected model has a place there, and so have those of a connected model that it is. What is inside a
-    layer of another kind has the place of that layer, and the order of its parts says nothing.
-    """
-
-    within: str = ""
-    path: Tuple[int, ...] = ()
-    parts: bool = True
-
-    def layer(self, model: str, number: int) -> Listing:
-        """The layer of that number of the connected `model` that is here."""
-        if self.parts and self.path:
-            return self
-        return Listing(f"{self.within}/{model}" if self.parts else self.within, (*self.path, number), parts=False)
-
-    def part(self) -> Listing:
-        """Something in what is here, if it is no connected model."""
-        return self._replace(parts=True)
-
-    def place(self, own: int) -> Place:
-        """The place of the variable that is the one of that number."""
-        return Place(self.within, self.path, own)
+    def inside(self, number: int, connected: bool) -> Place:
+        """The place of what has that number in the list that is here."""
+        return self._replace(layer=(*self.layer, Step(number, connected)))
 
 
 class LayerOrder(NamedTuple):
     """The order of the layers of one side, as far as it is known, by the names of their variables.
 
     `bits` gives every variable the bit of its layer, and `upstream` the bits of all layers that its layer's input has
-    gone through. `listed` says where Keras lists it: a layer never stands before one that it takes its input from, and
-    models that are connected alike list their layers alike.
+    gone through. `listed` says where Keras lists it.
     """
 
     bits: Mapping[str, int] = {}
@@ -91,7 +76,7 @@ class Order(NamedTuple):
         """Whether it is known of every layer which others its data has gone through."""
         return bool(self.bits) and all(self.bits)
 
-    def connected(self) -> bool:
+    def related(self) -> bool:
         """Whether the data of any has gone through another."""
         every = 0
         for bits in self.bits:
@@ -99,13 +84,23 @@ class Order(NamedTuple):
         return any(above & every & ~bits for bits, above in zip(self.bits, self.upstream))
 
     def is_listed(self) -> bool:
-        """Whether Keras lists every layer in the same list."""
-        return len({place.within if place else None for place in self.listed} - {None}) == 1 and None not in self.listed
+        """Whether Keras lists every layer in the same model."""
+        return len({place.model if place else None for place in self.listed} - {None}) == 1 and None not in self.listed
 
     def apart(self, one: int, other: int) -> bool:
         """Whether Keras lists two of them as different layers, not as parts of the same one."""
+        return self._fork(one, other) is not None
+
+    def connected(self, one: int, other: int) -> bool:
+        """Whether it does so in the list of a connected model."""
+        return self._fork(one, other) is True
+
+    def _fork(self, one: int, other: int) -> bool | None:
         here, there = self.listed[one], self.listed[other]
-        return here is not None and there is not None and here.layer != there.layer
+        for step, other_step in zip(here.layer if here else (), there.layer if there else ()):
+            if step != other_step:
+                return step.connected and other_step.connected
+        return None
 
     def feeds(self, one: int, other: int) -> bool:
         """Whether the data of layer `other` has gone through layer `one`, and not the other way round."""
@@ -133,7 +128,7 @@ class Order(NamedTuple):
         """What Keras lists in the same layer, as it lists them; None if it does not list all."""
         if not self.is_listed():
             return None
-        found: Dict[Tuple[int, ...], list[int]] = {}
+        found: Dict[Tuple[Step, ...], list[int]] = {}
         for number in sorted(range(len(self.listed)), key=lambda number: self.listed[number] or Place("", ())):
             place = self.listed[number]
             found.setdefault(place.layer if place else (), []).append(number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
-from .layer_order import LayerOrder, Listing, Place
+from .layer_order import LayerOrder, Place
 
 Inner = Callable[[Any], Iterator[Tuple[str, Any]]]
 
@@ -17,7 +17,7 @@ def layer_order(models: Mapping[str, Any], variables: Mapping[str, Any], inner: 
     """The order of the layers of `models`, whose variables are given. `inner` gives the layers directly inside one."""
     walker = _Walker({id(variable): name for name, variable in variables.items()}, inner)
     for key, model in models.items():
-        walker.visit(model, 0, Listing(key))
+        walker.visit(model, 0, Place(key, ()))
     return LayerOrder(walker.bits, walker.upstream, walker.listed)
 
 
@@ -31,7 +31,7 @@ class _Walker:
         self.upstream: Dict[str, int] = {}
         self.listed: Dict[str, Place] = {}
 
-    def visit(self, layer: Any, before: int, listing: Listing) -> int:
+    def visit(self, layer: Any, before: int, place: Place) -> int:
         """Notes that data has gone through `before` when it first comes to `layer`; the bits of all that is inside."""
         if id(layer) in self._done:
             return self._done[id(layer)]
@@ -40,24 +40,24 @@ class _Walker:
         inside = 0
         if "Sequential" in kinds or "StackedRNNCells" in kinds:
             for number, (_, other) in enumerate(self._inner(layer)):
-                inside |= self.visit(other, before | inside, listing.layer(str(id(layer)), number))
+                inside |= self.visit(other, before | inside, place.inside(number, connected=True))
         elif kinds & {"Functional", "Network"} and _connections(layer):
-            inside = self._connected(layer, before, listing)
+            inside = self._connected(layer, before, place)
         else:
-            for _, other in self._inner(layer):
-                inside |= self.visit(other, before, listing.part())
+            for number, (_, other) in enumerate(self._inner(layer)):
+                inside |= self.visit(other, before, place.inside(number, connected=False))
         own = [self._names[id(weight)] for weight in layer.weights if id(weight) in self._names]
         own = [name for name in own if name not in self.bits]
         for name in own:
             self.bits[name], self.upstream[name] = self._next, before
-            self.listed[name] = listing.place(len(self.listed))
+            self.listed[name] = place._replace(own=len(self.listed))
         if own:
             inside |= self._next
             self._next <<= 1
         self._done[id(layer)] = inside
         return inside
 
-    def _connected(self, model: Any, before: int, listing: Listing) -> int:
+    def _connected(self, model: Any, before: int, place: Place) -> int:
         numbers = {id(layer): number for number, layer in enumerate(model.layers)}
         inside = 0
         behind: Dict[int, int] = {}
@@ -67,7 +67,7 @@ class _Walker:
                 above |= behind.get(id(parent), 0)
             own = 0
             if hasattr(layer, "weights"):
-                own = self.visit(layer, above, listing.layer(str(id(model)), numbers.get(id(layer), 0)))
+                own = self.visit(layer, above, place.inside(numbers.get(id(layer), 0), connected=True))
             behind[id(node)] = above | own
             inside |= own
         return inside

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Dict, NamedTuple
 
-from .layer_order import Listing, Place
+from .layer_order import Place
 from .wire import WireError, fields, message, text
 
 _LAYER = re.compile(r"layer-([0-9]{1,9})")
@@ -25,14 +25,15 @@ class _Object(NamedTuple):
     keys: list[str]
 
     def layers(self, objects: list[_Object]) -> list[int]:
-        """The layers of a Functional or Sequential model, in their order; none for other objects."""
+        """The layers of a connected model, or the cells of a stack, in their order; none of other objects."""
         own = dict(self.children)
         # A Sequential model of Keras 3 keeps its layers in a Functional one.
         inner = own.get("_functional", len(objects))
-        operations = (dict(objects[inner].children) if inner < len(objects) else own).get("_operations", len(objects))
+        lists = dict(objects[inner].children) if inner < len(objects) else own
+        listed = lists.get("_operations", own.get("cells", len(objects)))
         numbered = [(match.group(1), own[name]) for name in own for match in [_LAYER.fullmatch(name)] if match]
-        if not numbered and operations < len(objects):
-            numbered = [(name, child) for name, child in objects[operations].children if _NUMBER.fullmatch(name)]
+        if not numbered and listed < len(objects):
+            numbered = [(name, child) for name, child in objects[listed].children if _NUMBER.fullmatch(name)]
         return [child for _, child in sorted((int(number), child) for number, child in numbered)]
 
 
@@ -40,20 +41,20 @@ def object_places(graph: memoryview) -> Dict[str, Place]:
     """The place of every tensor in the object graph, by key. Raises WireError if it is none."""
     objects = [_parse(message(value)) for key, value in fields(graph) if key == 1]
     found: Dict[str, Place] = {}
-    pending = [(0, Listing())] if objects else []
-    later: list[tuple[int, Listing]] = []
+    pending = [(0, Place("", ()))] if objects else []
+    later: list[tuple[int, Place]] = []
     seen: set[int] = set()
     while pending or later:
-        number, listing = pending.pop() if pending else later.pop()
+        number, place = pending.pop() if pending else later.pop()
         if number in seen or number >= len(objects):
             continue
         seen.add(number)
-        found.update((key, listing.place(len(found))) for key in objects[number].keys)
+        found.update((key, place._replace(own=len(found))) for key in objects[number].keys)
         layers = objects[number].layers(objects)
-        children = [(child, listing.layer(str(number), place)) for place, child in enumerate(layers)]
-        for name, child in objects[number].children if not layers else ():
-            inside = (child, listing.part())
-            (later if _LATER.fullmatch(name) else children).append(inside)
+        children = [(child, place.inside(rank, connected=True)) for rank, child in enumerate(layers)]
+        for rank, (name, child) in enumerate(objects[number].children if not layers else ()):
+            part = (child, place.inside(rank, connected=False))
+            (later if _LATER.fullmatch(name) else children).append(part)
         pending += reversed(children)
     return found
 

@@ -132,15 +132,15 @@ class Problems:
         if astray in to:
             against = f"to {named(paths[to[astray]])} {conflict.resolution.why}; say which, as in (all of them)"
         else:
-            against = "but the order of the layers says otherwise; choose one for each"
+            against = "but its name is not enough, or the order of the layers says otherwise; choose one for each"
         rules = []
         for place in sorted(range(len(items)), key=lambda place: natural(names[place])):
             places = [paths[to[place]]] if place in to else sorted(paths, key=natural)
             rules += rules_to(items[place], *places)
         here, there = (_in_short(sorted(listed, key=natural)) for listed in (names, paths))
         self.add(
-            f"ambiguous: {here} of the file are numbered unlike {there} of the model: {named(names[astray])} goes to "
-            f"{named(paths[astray])} by its name, {against}",
+            f"ambiguous: {here} of the file could change places in {there} of the model: {named(names[astray])} goes "
+            f"to {named(paths[astray])} by its name, {against}",
             *rules,
         )
 

@@ -11,7 +11,7 @@ from checkpoints import Layer, MappingError, make_plan, open_checkpoint, write_s
 from checkpoints.budget import Budget
 from checkpoints.graphs.flow import variable_flow
 from checkpoints.graphs.graph import parse_graph
-from checkpoints.layer_order import LayerOrder, Place
+from checkpoints.layer_order import LayerOrder, Place, Step
 from checkpoints.weight_files import Variables
 
 from . import graph_bytes
@@ -65,7 +65,7 @@ def model(names, flow=True):
         for leaf, shape in LEAVES.items():
             variables[f"{name}/{leaf}"] = Variable(shape)
             bits[f"{name}/{leaf}"], upstream[f"{name}/{leaf}"] = 1 << number, (1 << number) - 1
-            listed[f"{name}/{leaf}"] = Place("", (number,))
+            listed[f"{name}/{leaf}"] = Place("", (Step(number, True),))
     variables.order = LayerOrder(bits, upstream, listed) if flow else LayerOrder()
     return variables
 
