@@ -73,5 +73,6 @@ def write_strings(values: Sequence[bytes]) -> tuple[bytes, int]:
     lengths = np.fromiter(map(len, values), np.uint64, len(values))
     crc = _lengths_crc(lengths, "little")
     check = mask(crc).to_bytes(4, "little")
-    body = b"".join(values)
+    # In pieces, as `join` takes 80 bytes more for each of what it joins.
+    body = b"".join([b"".join(values[start : start + _PIECE]) for start in range(0, len(values), _PIECE)])
     return encode(lengths) + check + body, crc32c(body, crc32c(check, crc))

@@ -197,7 +197,7 @@ def string_bundle(folder, strings, count=None, stored=None):
 
 @hostile(None)
 def millions_of_empty_strings(folder):
-    return string_bundle(folder, [b""] * (2 << 20))
+    return string_bundle(folder, [b""] * (5 << 20))
 
 
 @hostile("cannot stand in|" + VALUES)
