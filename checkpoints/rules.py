@@ -66,9 +66,9 @@ def _from_toml(path: str, text: str) -> list[AnyRule]:
             ) from None
     try:
         tables = toml.loads(text).get("rule", [])
-    except toml.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # it is nested too deep, or a number has too many digits
         raise CheckpointError(f"{path}: {error}") from None
-    if not isinstance(tables, list):
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise CheckpointError(f"{path}: rules are [[rule]] tables")
     return [_from_table(path, place, table) for place, table in enumerate(tables, 1)]
 

@@ -198,12 +198,25 @@ def test_keep_on_the_command_line(how, module, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "name, content", [("a.py", "RULES = 3"), ("b.py", "1/0"), ("c.toml", "[[rule]]\npattern='x'"), ("d.txt", "")]
+    "name, content",
+    [
+        ("a.py", "RULES = 3"),
+        ("b.py", "1/0"),
+        ("c.toml", "[[rule]]\npattern='x'"),
+        ("d.txt", ""),
+        ("e.toml", "rule = [1]"),
+        ("f.toml", "rule = " + "[" * 5000),
+        ("g.toml", "x = " + "9" * 5000),
+        ("h.toml", "[[rule]]\npattern = 'x'\nkeep = 'y'\n\"\\u001b[2J\" = ''"),
+    ],
 )
 def test_bad_rules_files_are_status_4(name, content, module, tmp_path, capsys):
+    if name.endswith(".toml") and sys.version_info < (3, 11):
+        pytest.importorskip("tomli")
     (tmp_path / name).write_text(content)
     assert main(["plan", data("adam"), "--model", module + ":build", "--rules", name]) == 4
-    assert name in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert name in said and len(said.splitlines()) == 1 and said.strip().isprintable()
 
 
 @pytest.mark.parametrize("command", ["plan", "convert", "verify"])
