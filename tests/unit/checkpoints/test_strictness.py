@@ -134,6 +134,18 @@ def test_tables_that_tensorflow_cannot_search(blocks, said, tmp_path):
         read_all(tmp_path / "model")
 
 
+def test_a_damaged_block(tmp_path):
+    """TensorFlow reads what other blocks hold."""
+    damaged = block((0, b"b", ENTRY))
+    blocks = [block((0, b"", HEADER), (0, b"a", ENTRY)), damaged]
+    raw_table(tmp_path / "model.index", [(each, 0) for each in blocks])
+    content = (tmp_path / "model.index").read_bytes()
+    (tmp_path / "model.index").write_bytes(content.replace(damaged, damaged[:-6] + b"x" + damaged[-5:]))
+    (tmp_path / "model.data-00000-of-00001").write_bytes(DATA)
+    with pytest.raises(CheckpointError, match="checksum mismatch"):
+        read_all(tmp_path / "model")
+
+
 def v1_file(folder, meta, key, value):
     """A V1 checkpoint of one table entry beside its metadata."""
     path = bundle(folder, {b"": meta, key: value}, name="v1")

@@ -114,9 +114,11 @@ def disagreements(ours: Listing, theirs: Listing) -> list[str]:
     found = []
     for name, (dtype, shape, read) in ours.items():
         other = theirs.get(name)
-        if other is None or (other[2] == REFUSED and read != REFUSED):
+        if read == REFUSED:
+            continue
+        if other is None or other[2] == REFUSED:
             found.append(f"{name!r}: read here alone")
-        elif read != REFUSED and [dtype, shape, read] != other:
+        elif [dtype, shape, read] != other:
             found.append(f"{name!r}: {dtype} {shape}, by TensorFlow {other[0]} {other[1]}, or another value")
     return found
 
