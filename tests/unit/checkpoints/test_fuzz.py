@@ -6,24 +6,30 @@ right checksums, which reach all that is behind them.
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tracemalloc
 
 import pytest
 
-from checkpoints import CheckpointError, open_checkpoint
+from checkpoints import CheckpointError, Plan, make_plan, open_checkpoint
+from checkpoints.rules import load_rules
 from checkpoints.table import TableReader, TableWriter
 
 from .fuzzing.check import check
 from .fuzzing.files import MAKERS
+from .fuzzing.mutate import Mutator
 from .support import data
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
 
 MOST_MEMORY = 96 << 20
+# A number, for how many times more than usual. `python -m tests.unit.checkpoints.fuzzing` takes a time instead.
+TIMES = int(os.environ.get("CARRYOVER_FUZZ", "1"))
 bounded = hypothesis.settings(
-    max_examples=150,
+    max_examples=150 * TIMES,
     deadline=5000,
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
@@ -153,10 +159,50 @@ def test_damaged_graphs(folder, edits, content):
 
 @pytest.mark.parametrize("kind", sorted(MAKERS))
 def test_commands_on_damaged_files(kind):
-    """A few inputs of the fuzzer, which is run for longer by hand (see `fuzzing`)."""
+    """A few inputs of the fuzzer."""
     if kind in ("hdf5", "keras") and pytest.importorskip("h5py").version.hdf5_version_tuple < (1, 12):
         pytest.skip("this HDF5 library crashes on damaged files, so each would take a process of its own")
-    assert [finding for seed in range(8) for finding in check(kind, seed).findings] == []
+    assert [finding for seed in range(8 * TIMES) for finding in check(kind, seed).findings] == []
+
+
+@bounded
+@hypothesis.given(seed=st.integers(0, 1 << 32))
+def test_damaged_plans(folder, seed):
+    """What reads as a plan is one that can be written, and anything else is one line."""
+    with open_checkpoint(data("adam")) as checkpoint:
+        sound = make_plan(checkpoint, dict(checkpoint.tensors)).to_json()
+    mutator = Mutator(seed)
+    changed = mutator.json(mutator.json(json.loads(sound)))
+    try:
+        plan = Plan.from_json(json.dumps(changed))
+        assert Plan.from_json(plan.to_json()) == plan
+    except CheckpointError as error:
+        assert str(error).isprintable()
+
+
+TOML = """
+[[rule]]
+pattern = 'a/(.*)'
+target = 'b/\\1'
+transform = "transpose"
+
+[[rule]]
+pattern = 'x\\d+'
+ignore = "a \\u001b reason"
+"""
+
+
+@bounded
+@hypothesis.given(edits=changes)
+def test_damaged_rules(folder, edits):
+    if sys.version_info < (3, 11):
+        pytest.importorskip("tomli")
+    path = folder / "rules.toml"
+    path.write_bytes(damage(TOML.encode("ascii"), edits))
+    try:
+        load_rules(path)
+    except CheckpointError as error:
+        assert str(error).isprintable()
 
 
 @bounded
