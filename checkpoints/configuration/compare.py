@@ -24,7 +24,7 @@ from .model_layers import layers_of_variables
 from .networks import LayerData
 from .settings import arguments_of, family_of, settings_of
 from .special import SPECIAL, Place
-from .wording import listed, remedy
+from .wording import class_by_name, listed, remedy
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
@@ -98,6 +98,7 @@ class _Comparison:
         for place in places:
             self._by_configuration(place)
             self._by_graph(place)
+            self._by_name(place)
             self._by_backend(place)
         rows = [self._with_forget_bias(row) if row in cells else row for row in rows]
         self._note_assumptions(places)
@@ -121,6 +122,19 @@ class _Comparison:
                 value, when = default_of_version(version, place.layer.kind, argument)
                 if value:
                     self._check(place, argument, frozenset([value]), when)
+
+    def _by_name(self, place: Place) -> None:
+        """What TF 1 and Keras call layers by default says of what class they are, where nothing else does."""
+        label = self._labels.get(place.row.source, place.row.source)
+        theirs, ours = class_by_name(label), family_of(place.layer.kind)
+        differ = theirs and ours not in ("", "DepthwiseConv", family_of(theirs))
+        if differ and not self._is_described(place):
+            told = f"is a {theirs} by its name, {named(label)}, but a {place.layer.kind} in the model"
+            self._problem(place, "class", told)
+
+    def _is_described(self, place: Place) -> bool:
+        beside = self._beside.nodes.get(place.row.source) if self._beside is not None else None
+        return place.row.source in self._in_file or bool(beside)
 
     def _by_graph(self, place: Place) -> None:
         if self._beside is None:

@@ -142,5 +142,7 @@ def family_of(kind: str) -> str:
         return "DepthwiseConv"
     if re.fullmatch(r"Conv[123]D", kind):
         return "Conv"
+    if re.fullmatch(r"(?:Sync)?(?:Batch|Layer|Group)Normalization", kind):
+        return kind.replace("Sync", "")
     # A cell computes what its layer does in each step.
     return re.sub(r"Cell$", "", kind) if RECURRENT.fullmatch(kind) else ""

@@ -1,7 +1,8 @@
-"""How settings are shown to people, and the arguments that they are to set."""
+"""How classes and settings are written: the names that layers get by default, and the arguments that people set."""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterable
 
 from ..foreign_text import literal, named
@@ -10,6 +11,22 @@ from . import activations
 from .networks import LayerData
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
+# Classes that may have variables of the same names and shapes, as `tf.layers`, slim, contrib and Keras call them.
+_BY_NAME = (
+    (re.compile(r"conv(\dd)_?transpose"), "Conv{}Transpose"),
+    (re.compile(r"conv(\dd)"), "Conv{}"),
+    (re.compile(r"batch_?norm(?:alization)?()"), "BatchNormalization"),
+    (re.compile(r"layer_?norm(?:alization)?()"), "LayerNormalization"),
+    (re.compile(r"group_?norm(?:alization)?()"), "GroupNormalization"),
+)
+
+
+def class_by_name(label: str) -> str:
+    """The class of Keras that a variable's layer is of by its name, `conv2d_transpose_1/kernel`; empty for others."""
+    scope = label.rpartition("/")[0].rpartition("/")[2]
+    name = re.sub(r"_\d+$", "", scope).lower()
+    found = ((pattern.fullmatch(name), kind) for pattern, kind in _BY_NAME)
+    return next((kind.format(match.group(1).upper()) for match, kind in found if match), "")
 
 
 def listed(argument: str, values: Iterable[Any]) -> str:

@@ -97,3 +97,30 @@ def test_without_a_graph_it_is_noted(golden, tmp_path):
 def test_cell_is_the_layer_of_a_step(layer):
     """SavedModels describe the cell where the model has the layer around it."""
     assert family_of(f"{layer}Cell") == family_of(layer) != ""
+
+
+BY_NAME = [
+    ("net/conv2d_transpose_1/kernel", (3, 3, 4, 4), "Conv2D", {"filters": 4, "kernel_size": 3}, "a Conv2DTranspose"),
+    ("net/Conv2d_2/kernel", (3, 3, 4, 4), "Conv2DTranspose", {"filters": 4, "kernel_size": 3}, "a Conv2D"),
+    ("net/conv/kernel", (3, 3, 4, 4), "Conv2DTranspose", {"filters": 4, "kernel_size": 3}, ""),
+    ("net/conv2d/kernel", (3, 3, 4, 4), "Conv2D", {"filters": 4, "kernel_size": 3}, ""),
+    ("net/batch_normalization/gamma", (4,), "LayerNormalization", {"center": False}, "a BatchNormalization"),
+    ("net/LayerNorm_3/gamma", (4,), "LayerNormalization", {"center": False}, ""),
+]
+
+
+@pytest.mark.parametrize("name, shape, kind, arguments, said", BY_NAME, ids=[f"{row[0]}-{row[2]}" for row in BY_NAME])
+def test_class_by_name(name, shape, kind, arguments, said, tmp_path):
+    """Where neither a configuration nor a graph says of what class a layer is, its default name does."""
+    path = str(tmp_path / "m.npz")
+    np.savez(path, **{name: np.ones(shape, "f4")})
+    if kind.startswith("Conv"):
+        arguments = {**arguments, "use_bias": False}
+    inputs = keras.Input((8, 8, 4))
+    model = keras.Model(inputs, getattr(keras.layers, kind)(name="tested", **arguments)(inputs))
+    with open_checkpoint(path) as checkpoint:
+        if said:
+            with pytest.raises(MappingError, match=f"tested: is {said} by its name, {name}, but a {kind} in the model"):
+                make_plan(checkpoint, model_variables(model))
+        plan = make_plan(checkpoint, model_variables(model), compare_config=False)
+        assert len(plan.loads()) == 1 and any("by its name" in note for note in plan.notes) == bool(said)
