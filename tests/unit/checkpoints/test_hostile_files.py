@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 
+import numpy as np
 import pytest
 
 from .fuzzing import contained
@@ -50,3 +52,22 @@ def test_hostile_file(name, tmp_path):
             assert re.search(said, outcome.errors or outcome.output), outcome
             assert outcome.status == 4 or "0 tensors" in said
             assert outcome.status == 0 or os.listdir(str(work)) == []
+
+
+class _Ends:
+    """Garbage of this process, in a cycle, which ends whatever process collects it, as TensorFlow's may."""
+
+    def __init__(self):
+        self.itself, self.owner = self, os.getpid()
+
+    def __del__(self):
+        if os.getpid() != self.owner:
+            os._exit(99)
+
+
+def test_garbage_of_the_parent(tmp_path):
+    path = str(tmp_path / "many.npz")
+    np.savez(path, **{f"layer_{number}/kernel": np.zeros(2, "f4") for number in range(500)})
+    gc.collect()
+    _Ends()
+    assert contained.run(["inspect", path], str(tmp_path), MEMORY, SECONDS).status == 0

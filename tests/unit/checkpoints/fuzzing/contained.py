@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -70,6 +71,8 @@ def run(arguments: list[str], folder: str, memory: int = 1 << 30, seconds: int =
 
 def _command(arguments: list[str], folder: str, names: list[str], memory: int, seconds: int) -> None:
     status = CRASHED
+    # What the parent has thrown away is not to be finalized here: TensorFlow's finalizers crash in a fork.
+    gc.freeze()
     try:
         os.chdir(folder)
         for target, name in enumerate(names, 1):
