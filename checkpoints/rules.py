@@ -1,4 +1,4 @@
-"""Rules in files: Python, or TOML where the interpreter or the package tomli can read it.
+"""Rules in files: Python, or TOML where the interpreter or the package tomli can read it; Python alone is written.
 
 A Python file assigns a list to RULES; `Rule`, `Layer`, `Ignore` and `Keep` need no import, so what an error suggests
 can be pasted as it stands. It is run, as any module would be. A TOML file has one `[[rule]]` table for each rule, in
@@ -13,10 +13,13 @@ order:
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Sequence
 
-from .errors import CheckpointError
+from .atomic import Replacement
+from .errors import ArgumentError, CheckpointError
+from .foreign_text import named
 from .plan import AnyRule, Ignore, Keep, Layer, Rule
+from .suggestions import alternatives, show
 
 _KEYS = {
     "target": (Rule, {"target", "transform", "dtype"}),
@@ -40,6 +43,35 @@ def load_rules(path: Any) -> list[AnyRule]:
     if path.endswith(".toml"):
         return _from_toml(path, text)
     raise CheckpointError(f"{path}: rules are read from .py and .toml files")
+
+
+def check_new_file(path: str) -> None:
+    """Raises ArgumentError unless `save_rules` can write a file at `path`."""
+    if not path.endswith(".py"):
+        raise ArgumentError(f"{path}: rules are written to .py files")
+    if os.path.lexists(path):
+        raise ArgumentError(f"{path}: exists already; name a new file, as rules of yours may be in it")
+
+
+def save_rules(path: str, suggested: Sequence[AnyRule], given: Sequence[AnyRule], source: str) -> None:
+    """Writes a Python file of rules that `load_rules` reads: those `suggested` for `source`, then those `given`.
+
+    Raises CheckpointError if it cannot be written. A rule with a choice to make says so.
+    """
+    lines = [f"# Rules for {named(source)}.", "RULES = ["]
+    for rule in suggested:
+        lines += ["    # Choose one of these places, and delete the others:"] if alternatives(rule) else []
+        lines.append(f"    {show(rule)},")
+    if given:
+        lines += ["    # As they were given:", *(f"    {show(rule)}," for rule in given)]
+    text = "\n".join([*lines, "]"]) + "\n"
+    with Replacement([path], check=lambda temporary: _check(temporary[0], [*suggested, *given])) as (stream,):
+        stream.write(text.encode("utf-8"))
+
+
+def _check(path: str, rules: Sequence[AnyRule]) -> None:
+    if load_rules(path) != list(rules):
+        raise CheckpointError("other rules than were to be written")
 
 
 def _from_python(path: str, text: str) -> list[AnyRule]:

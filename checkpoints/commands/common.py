@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ..checkpoint import Checkpoint
-    from ..plan import Plan
+    from ..plan import AnyRule, Plan
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -127,9 +127,8 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
 
     Raises CheckpointError for files that do not read as plan or rules, MappingError for what does not map.
     """
-    from ..plan import Keep, Plan
+    from ..plan import Plan
     from ..planner import make_plan
-    from ..rules import load_rules
 
     for name, reason in getattr(targets, "excluded", {}).items():
         print(f"note: {name}: {reason}", file=sys.stderr)
@@ -140,5 +139,18 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
                 return Plan.from_json(stream.read())
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{options.plan}: {getattr(error, 'strerror', None) or error}") from None
-    rules = [*map(Keep, options.keep), *(load_rules(options.rules) if options.rules else [])]
-    return make_plan(checkpoint, targets, rules, averages=options.averages, compare_config=not options.no_config_check)
+    return make_plan(
+        checkpoint,
+        targets,
+        given_rules(options),
+        averages=options.averages,
+        compare_config=not options.no_config_check,
+    )
+
+
+def given_rules(options: argparse.Namespace) -> list[AnyRule]:
+    """The rules that the arguments name; CheckpointError for a file that holds none."""
+    from ..plan import Keep
+    from ..rules import load_rules
+
+    return [*map(Keep, options.keep), *(load_rules(options.rules) if options.rules else [])]
