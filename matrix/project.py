@@ -20,6 +20,7 @@ class Limits:
     cell_seconds: int = 600
     build_seconds: int = 3600
     answer_seconds: int = 20  # for a daemon, to a question that takes milliseconds
+    artifact_bytes: int = 16 * 10**9  # of one that a cell writes
     bundle_bytes: int = 512 << 20  # of the files of a bundle, or of what another job has left
 
 
@@ -31,7 +32,7 @@ def _whole_number(name: str, default: int, unit: str = "seconds") -> int:
 
 
 def limits_from_environ() -> Limits:
-    """Limits as CARRYOVER_MEMORY, CARRYOVER_CELL_, BUILD_ and ANSWER_SECONDS and CARRYOVER_BUNDLE_MB say."""
+    """Limits as CARRYOVER_MEMORY, CARRYOVER_CELL_, BUILD_ and ANSWER_SECONDS, ARTIFACT_GB and BUNDLE_MB say."""
     memory = os.environ.get("CARRYOVER_MEMORY", Limits.memory)
     if not (memory[:-1].isdigit() and memory[-1:] in "kmg" and int(memory[:-1]) > 0):
         raise BadConfiguration(
@@ -42,6 +43,7 @@ def limits_from_environ() -> Limits:
         _whole_number("CARRYOVER_CELL_SECONDS", Limits.cell_seconds),
         _whole_number("CARRYOVER_BUILD_SECONDS", Limits.build_seconds),
         _whole_number("CARRYOVER_ANSWER_SECONDS", Limits.answer_seconds),
+        _whole_number("CARRYOVER_ARTIFACT_GB", Limits.artifact_bytes // 10**9, "gigabytes") * 10**9,
         _whole_number("CARRYOVER_BUNDLE_MB", Limits.bundle_bytes >> 20, "MiB") << 20,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from matrix.engine import Engine
 from matrix.environments import Environment
+from matrix.plain import remove_tree
 from matrix.project import Project
 from matrix.tools import exclusive, undisturbed
 
@@ -53,7 +53,7 @@ def own_folder(
 
 def _remove(folder: Path) -> None:
     with undisturbed():
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
