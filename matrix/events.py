@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from matrix.plain import NotPlain, opened
+from matrix.plain import clear
 from matrix.results import Outcome
 from matrix.untrusted import decode_json
 
@@ -47,14 +47,26 @@ class NotEvents(Exception):
 
 
 class EventReader:
-    """Reads the events of one process from the file at `path`, about the cells `planned` and the `artifacts` given."""
+    """Reads the events of one process, about the cells `planned` and the `artifacts` given.
+
+    It makes the file at `path` for them, in the place of whatever is there, and keeps it open: what a cell puts there
+    instead is not read.
+    """
 
     def __init__(self, path: Path, planned: Iterable[str], artifacts: Iterable[str] = ()) -> None:
-        self.path = path
+        self._name = path.name
         self._planned, self._artifacts = frozenset(planned), frozenset(artifacts)
         self._offset = 0
         self._seen: set[tuple[str, str]] = set()
         self._current = ""
+        clear(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+    def __enter__(self) -> EventReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._descriptor)
 
     def read(self) -> Iterator[Event]:
         """The events in the whole lines that have come since the last call. Raises NotEvents."""
@@ -68,18 +80,9 @@ class EventReader:
                 yield event
 
     def _lines(self) -> list[bytes]:
-        try:
-            with opened(self.path) as (descriptor, is_folder):
-                if is_folder:
-                    raise self._wrong("is a folder")
-                size = os.fstat(descriptor).st_size
-                if size < self._offset:
-                    raise self._wrong("has become shorter")
-                text = os.pread(descriptor, _LINE_BYTES, self._offset)
-        except FileNotFoundError:
-            return []
-        except NotPlain as error:
-            raise self._wrong(str(error)) from None
+        if os.fstat(self._descriptor).st_size < self._offset:
+            raise self._wrong("has become shorter")
+        text = os.pread(self._descriptor, _LINE_BYTES, self._offset)
         whole = text[: text.rfind(b"\n") + 1]
         if not whole and len(text) == _LINE_BYTES:
             raise self._wrong(f"has a line of more than {_LINE_BYTES >> 20} MiB")
@@ -110,4 +113,4 @@ class EventReader:
             raise self._wrong(f"tells of {unplanned[0]!r}, which is not planned")
 
     def _wrong(self, what: str) -> NotEvents:
-        return NotEvents(f"{self.path.name}, where its results go, {what}: a cell has done that")
+        return NotEvents(f"{self._name}, where its results go, {what}: a cell has done that")

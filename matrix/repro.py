@@ -22,7 +22,6 @@ from matrix.bundle import Told
 from matrix.engine import Engine, Prepared
 from matrix.engine.process import recorder
 from matrix.errors import ArtifactMismatch, EngineUnavailable, UnknownCell, WrongUsage
-from matrix.events import EventReader
 from matrix.plan import Cell, load_checks
 from matrix.project import Project
 from matrix.results import Outcome, Record, normalize_reason
@@ -30,6 +29,7 @@ from matrix.run import (
     Progress,
     Run,
     account_for_the_rest,
+    events_of,
     follow,
     lay_out,
     run_cells,
@@ -209,8 +209,9 @@ def _debug(run: Repeated, prepared: Prepared, there: dict[str, list[str]], befor
     """Run the cell on the terminal, stopping in pdb where it fails."""
     write_plan(run, there)
     out = run.engine.inside(run.folder)["out"]
-    status = run.engine.attach(prepared, run.folder, recorder(out, ["--pdb", *_VERBOSE, before.cell]))
-    follow(run, EventReader(run.folder / "out" / "events.jsonl", [before.cell], run.given))
+    with events_of(run) as reader:
+        status = run.engine.attach(prepared, run.folder, recorder(out, ["--pdb", *_VERBOSE, before.cell]))
+        follow(run, reader)
     _raise_if_not_started(run, status)
     if run.current:
         run.record(before.cell, Outcome.CRASHED, f"ended before its cell: exit status {status}")

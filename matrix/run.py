@@ -6,16 +6,17 @@ its container is removed, its folder goes, and what had finished stands in the r
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -26,7 +27,7 @@ from matrix.engine.process import recorder
 from matrix.environments import Environment
 from matrix.errors import ArtifactMismatch, CarryoverError, DiskFull, EngineUnavailable, GpuMissing, NothingSelected
 from matrix.events import Event, EventReader, NotEvents
-from matrix.plain import clear, copy_folder
+from matrix.plain import clear, copy_folder, remove_tree
 from matrix.plan import Cell, Check, load_checks, planned_cells
 from matrix.process_log import last_part
 from matrix.project import Project
@@ -82,6 +83,7 @@ class Run:
     paths: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     broken: str = ""  # why what the process says cannot be believed any more
+    alone: bool = False  # whether one cell runs in a process, to find the one that breaks it
     records: list[Record] = field(default_factory=list)
     current: tuple[str, float] | None = None
     heard: float = 0.0
@@ -212,12 +214,24 @@ def run_cells(run: Run, there: dict[str, list[str]], arguments: Sequence[str]) -
     run.progress.planned([cell.id for cell in run.cells])
     while True:
         write_plan(run, there)
-        before = len(run.records)
+        before, next_one = len(run.records), _pending(run)[:1]
         status, killed = _one_process(run, arguments)
         _raise_for(run, status, arguments)
-        if not killed and not run.broken and status in _PYTEST_STATUSES and run.current is None:
-            break
-        if run.current or len(run.records) == before:  # else it ended after a cell: the others are still to run
+        progress = len(run.records) > before
+        if run.broken and not run.alone and _pending(run)[1:] and (run.selected is not None or not run.narrowed):
+            run.alone = True  # what was heard is not to be trusted: which cell it was shows when each runs by itself
+            if run.selected is None:
+                _select(run, [cell.id for cell in run.cells])
+            continue
+        if run.broken:
+            run.current = None
+            if not run.alone or next_one == _pending(run)[:1]:
+                _record_crash(run, status, killed)
+            run.alone = False
+        elif not killed and status in _PYTEST_STATUSES and run.current is None:
+            if not (run.alone and progress):
+                break
+        elif run.current or not progress:  # else it ended after a cell: the others are still to run
             _record_crash(run, status, killed)
         if not _pending(run) or len(run.records) == before:
             break
@@ -234,11 +248,21 @@ def _raise_for(run: Run, status: int, arguments: Sequence[str]) -> None:
     if refused and not run.began:
         why = "; ".join(run.problems) or _last_words(run.log)
         raise NothingSelected(f"pytest ran nothing with its arguments: {why}; log: {run.shown_log}")
-    if status == _RECORDER_NO_SPACE or (status in _DID_NOT_START and not shutil.disk_usage(run.log.parent).free):
+    written = {_RECORDER_NO_SPACE: run.folder, **dict.fromkeys(_DID_NOT_START, run.log.parent)}
+    if status in written and _is_full(written[status]):
         raise DiskFull(f"no space left under {run.project.root} for what the cells write: free some and run again")
     if status in _DID_NOT_START and run.engine.isolation == "container" and run.current is None:
         words = did_not_start(last_part(run.log))
         raise EngineUnavailable(f"{run.engine.name} could not start a container: {words}; log: {run.shown_log}")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there: a cell may end with any status."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            return file.write(bytes(1 << 16)) < 1 << 16
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_plan(run: Run, there: dict[str, list[str]]) -> None:
@@ -248,11 +272,14 @@ def write_plan(run: Run, there: dict[str, list[str]]) -> None:
     plan = {
         "environment": {**msgspec.structs.asdict(run.environment), "lock": lock},
         "cells": [cell.id for cell in run.cells],
-        "done": [record.cell for record in run.records],
+        "done": [record.cell for record in run.records] + (_pending(run)[1:] if run.alone else []),
         "artifacts": {kind: {name: f"{inside['in']}/{kind}/{name}" for name in names} for kind, names in there.items()},
         **run.told,
     }
     new, place = run.folder / "plan.json", run.folder / "out" / "plan.json"
+    if not place.parent.is_dir() or place.parent.is_symlink():  # without a container a cell may have removed it
+        clear(place.parent)
+        place.parent.mkdir(parents=True)
     new.write_bytes(msgspec.json.encode(plan))
     clear(place)
     new.replace(place)
@@ -260,39 +287,43 @@ def write_plan(run: Run, there: dict[str, list[str]]) -> None:
 
 def _one_process(run: Run, arguments: Sequence[str]) -> tuple[int, bool]:
     """Run what is left in one process and follow its events. Returns its exit status, and whether it was ended here."""
-    said = run.folder / "out" / "events.jsonl"
-    reader = EventReader(said, [cell.id for cell in run.cells], run.given)
-    clear(said)
     clear(run.folder / "out" / "artifacts")
     run.current, run.broken = None, ""
     run.heard = time.monotonic()
+    with events_of(run) as reader, process_log.appended(run.log) as output:
+        return _follow_process(run, arguments, reader, output)
+
+
+def events_of(run: Run) -> EventReader:
+    """Where the next process of `run` is to write."""
+    return EventReader(run.folder / "out" / "events.jsonl", [cell.id for cell in run.cells], run.given)
+
+
+def _follow_process(run: Run, arguments: Sequence[str], reader: EventReader, output: IO[bytes]) -> tuple[int, bool]:
     killed = False
     running = None
     assert run.prepared is not None
-    with process_log.appended(run.log) as output:
-        try:
-            with undisturbed():  # so that what was started is known, and ended
-                words = recorder(run.engine.inside(run.folder)["out"], arguments)
-                running = run.engine.start(run.prepared, run.folder, words, output)
-            while True:
-                status = running.process.poll()
-                follow(run, reader)
-                if status is not None:
-                    return status, killed
-                if run.broken and not killed:
-                    killed = True
-                    end(run.engine, running)
-                # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
-                if not killed and time.monotonic() - run.heard > run.project.limits.cell_seconds:
-                    killed = True
-                    end(run.engine, running)
-                time.sleep(_POLL_SECONDS)
-        finally:
-            if running:
-                with undisturbed():
-                    end(run.engine, running)
-                    with suppress(OSError):  # a full disk, which has been told already
-                        follow(run, reader)  # what had finished, whatever ended this
+    try:
+        with undisturbed():  # so that what was started is known, and ended
+            words = recorder(run.engine.inside(run.folder)["out"], arguments)
+            running = run.engine.start(run.prepared, run.folder, words, output)
+        while True:
+            status = running.process.poll()
+            follow(run, reader)
+            if status is not None:
+                return status, killed
+            # The limit also holds for what is before, between and after cells: an import can hang, and an exit.
+            late = time.monotonic() - run.heard > run.project.limits.cell_seconds
+            if not killed and (run.broken or late):
+                killed = True
+                end(run.engine, running)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        if running:
+            with undisturbed():
+                end(run.engine, running)
+                with suppress(OSError):  # a full disk, which has been told already
+                    follow(run, reader)  # what had finished, whatever ended this
 
 
 def end(engine: Engine, running: Running) -> None:
@@ -323,6 +354,12 @@ def follow(run: Run, reader: EventReader) -> None:
         run.broken = str(error)
 
 
+def _select(run: Run, cells: list[str]) -> None:
+    run.selected = cells
+    run.announce(cells)
+    run.progress.planned([*(record.cell for record in run.records), *cells])
+
+
 def _take(run: Run, event: Event) -> None:
     kind = event.event
     if kind == "collected":
@@ -330,9 +367,7 @@ def _take(run: Run, event: Event) -> None:
         run.paths = tuple(event.paths)
         run.inputs |= event.inputs
     elif kind == "selected" and run.selected is None:
-        run.selected = event.cells
-        run.announce(run.selected)
-        run.progress.planned([*(record.cell for record in run.records), *run.selected])
+        _select(run, event.cells)
     elif kind == "collection failed":
         run.problems.append(f"{event.where}: {event.reason}")
     elif kind == "started":
@@ -361,10 +396,10 @@ def _publish(run: Run, artifact: str, event: Event) -> None:
     manifest = artifacts.Manifest(artifact.partition("/")[0], run.environment.id, event.cell, event.versions, {})
     taken = run.folder / "taken"  # no process of a cell can change it while it is published
     try:
-        copy_folder(run.folder / "out", f"artifacts/{artifact}", taken)
+        copy_folder(run.folder / "out", f"artifacts/{artifact}", taken, run.project.limits.artifact_bytes)
         artifacts.publish(run.project, taken, manifest, run.project.artifacts / artifact)
     finally:
-        shutil.rmtree(taken, ignore_errors=True)
+        remove_tree(taken)
 
 
 def _record_crash(run: Run, status: int, killed: bool) -> None:
@@ -382,7 +417,7 @@ def _record_crash(run: Run, status: int, killed: bool) -> None:
         raise NothingSelected(f"pytest had selected nothing yet: {reason}; log: {run.shown_log}")
     before = "" if run.broken else "before any cell began: "
     words = f": {_last_words(run.log)}" if outcome is Outcome.CRASHED else ""
-    for cell in _pending(run):
+    for cell in _pending(run)[: 1 if run.alone else None]:
         run.record(cell, outcome, f"{before}{reason}{words}")
 
 

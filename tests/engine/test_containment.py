@@ -36,6 +36,9 @@ def test_looks_around(record_property):
     record_property("temporary", refused("/tmp/file"))
     record_property("out", refused(os.environ["CARRYOVER_OUT"] + "/file"))
     record_property("variables", " ".join(sorted(os.environ)))
+    with open("/proc/self/mountinfo") as file:
+        mounts = {words[4]: words[5].split(",") for words in map(str.split, file)}
+    record_property("setuid", " ".join(path for path in ("/src", "/in", "/out") if "nosuid" not in mounts[path]))
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         if os.path.exists(path):
             with open(path) as file:
@@ -89,6 +92,11 @@ def test_runs_as_the_caller(details):
 def test_has_no_capability_and_can_get_none(details):
     assert set(details["capabilities"].split()) == {"0" * 16}
     assert details["no_new_privs"] == "1"
+
+
+def test_mounts_are_nosuid(details, container_engine):
+    """docker's --mount has no such option: there no-new-privileges alone keeps a setuid file from doing anything."""
+    assert details["setuid"] == ("" if container_engine == "podman" else "/src /in /out")
 
 
 def test_has_no_network(seen, details):

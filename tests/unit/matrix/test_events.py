@@ -17,14 +17,21 @@ END = {"event": "finished", "cell": ME, "outcome": "passed", "seconds": 0.1}
 
 def read(tmp_path, *lines):
     path = tmp_path / "events.jsonl"
-    path.write_bytes(b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines))
     taken = []
-    try:
-        for event in EventReader(path, [ME, OTHER], ["numbers/committed"]).read():
-            taken.append(event)
-    except NotEvents as error:
-        return taken, str(error)
+    with EventReader(path, [ME, OTHER], ["numbers/committed"]) as reader:
+        for line in lines:
+            append(path, line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
+        try:
+            for event in reader.read():
+                taken.append(event)
+        except NotEvents as error:
+            return taken, str(error)
     return taken, ""
+
+
+def append(path, data):
+    with path.open("ab") as file:
+        file.write(data)
 
 
 def test_what_the_recorder_writes_is_taken(tmp_path):
@@ -42,13 +49,13 @@ def test_what_the_recorder_writes_is_taken(tmp_path):
 
 def test_a_line_that_is_not_whole_waits(tmp_path):
     path = tmp_path / "events.jsonl"
-    reader = EventReader(path, [ME])
     line = json.dumps(START).encode() + b"\n"
-    path.write_bytes(line[:10])
-    assert list(reader.read()) == []
-    path.write_bytes(line)
-    assert [event.event for event in reader.read()] == ["started"]
-    assert list(reader.read()) == []
+    with EventReader(path, [ME]) as reader:
+        append(path, line[:10])
+        assert list(reader.read()) == []
+        append(path, line[10:])
+        assert [event.event for event in reader.read()] == ["started"]
+        assert list(reader.read()) == []
 
 
 HOSTILE = {
@@ -144,27 +151,38 @@ def test_a_refusal_shows_nothing_raw(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (os.mkfifo, "is neither a file nor a folder"),
-        (os.mkdir, "is a folder"),
-        (lambda path: os.symlink("/dev/zero", path), "is a link"),
-        (lambda path: open(path, "wb").truncate(1 << 40), "has a line of more than 4 MiB"),
-    ],
-    ids=["pipe", "folder", "link", "hole"],
+    "make",
+    [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path), lambda path: open(path, "w").write("{}\n")],
+    ids=["pipe", "folder", "link", "file"],
 )
-def test_something_else_stands_there(tmp_path, make, said):
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_something_else_stands_there(tmp_path, make, when):
+    """It is neither waited for nor read: the recorder has the file that the host made."""
     path = tmp_path / "events.jsonl"
-    make(path)
-    with pytest.raises(NotEvents, match=said):
-        list(EventReader(path, [ME]).read())
+    if when == "before":
+        make(path)
+    with EventReader(path, [ME]) as reader, path.open("ab") as recorder:
+        if when == "meanwhile":
+            path.unlink()
+            make(path)
+        recorder.write(json.dumps(START).encode() + b"\n")
+        recorder.flush()
+        assert [event.event for event in reader.read()] == ["started"]
+
+
+def test_a_hole(tmp_path):
+    path = tmp_path / "events.jsonl"
+    with EventReader(path, [ME]) as reader:
+        os.truncate(path, 1 << 40)
+        with pytest.raises(NotEvents, match="has a line of more than 4 MiB"):
+            list(reader.read())
 
 
 def test_it_becomes_shorter(tmp_path):
     path = tmp_path / "events.jsonl"
-    path.write_text(json.dumps(START) + "\n")
-    reader = EventReader(path, [ME])
-    assert len(list(reader.read())) == 1
-    path.write_text("")
-    with pytest.raises(NotEvents, match="has become shorter"):
-        list(reader.read())
+    with EventReader(path, [ME]) as reader:
+        append(path, json.dumps(START).encode() + b"\n")
+        assert len(list(reader.read())) == 1
+        os.truncate(path, 0)
+        with pytest.raises(NotEvents, match="has become shorter"):
+            list(reader.read())
