@@ -69,9 +69,10 @@ class EventReader:
         os.close(self._descriptor)
 
     def read(self) -> Iterator[Event]:
-        """The events in the whole lines that have come since the last call. Raises NotEvents."""
+        """The events in the whole lines that have come since the last one that was taken. Raises NotEvents."""
         while lines := self._lines():
             for line in lines:
+                self._offset += len(line) + 1  # of no more than is taken: the caller may be interrupted
                 try:
                     event = decode_json(line, Event)
                 except msgspec.DecodeError as error:
@@ -86,8 +87,7 @@ class EventReader:
         whole = text[: text.rfind(b"\n") + 1]
         if not whole and len(text) == _LINE_BYTES:
             raise self._wrong(f"has a line of more than {_LINE_BYTES >> 20} MiB")
-        self._offset += len(whole)
-        if self._offset > _FILE_BYTES:
+        if self._offset + len(whole) > _FILE_BYTES:
             raise self._wrong(f"has more than {_FILE_BYTES >> 20} MiB")
         return whole.split(b"\n")[:-1]
 

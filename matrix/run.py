@@ -344,9 +344,13 @@ def follow(run: Run, reader: EventReader) -> None:
     """Take in the events that have come. What cannot be one ends this: `run.broken` says why."""
     if run.broken:
         return
+    events = reader.read()
     try:
-        for event in reader.read():
-            with undisturbed():
+        while True:
+            with undisturbed():  # so that each is taken once, whatever ends this
+                event = next(events, None)
+                if event is None:
+                    return
                 _take(run, event)
             if event.event in _SIGNS_OF_LIFE:
                 run.heard = time.monotonic()

@@ -47,6 +47,16 @@ def test_what_the_recorder_writes_is_taken(tmp_path):
     assert taken[3].details["text"] == "a\nb"
 
 
+def test_reading_is_interrupted(tmp_path):
+    """What was not taken yet is read again."""
+    path = tmp_path / "events.jsonl"
+    with EventReader(path, [ME]) as reader:
+        for line in (START, END):
+            append(path, json.dumps(line).encode() + b"\n")
+        assert next(reader.read()).event == "started"
+        assert [event.event for event in reader.read()] == ["finished"]
+
+
 def test_a_line_that_is_not_whole_waits(tmp_path):
     path = tmp_path / "events.jsonl"
     line = json.dumps(START).encode() + b"\n"
