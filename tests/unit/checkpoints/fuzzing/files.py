@@ -358,7 +358,9 @@ def zipped(members: dict[str, bytes], mutator: Mutator) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", mutator.random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
         for name, content in members.items():
-            archive.writestr(name if mutator.chance(0.97) else mutator.text().replace("\udcff", "?"), content)
+            if mutator.chance(0.03):  # zipfile takes no other name
+                name = mutator.text().encode("utf-8", "replace").decode().replace("\0", "0") or "x"
+            archive.writestr(name, content)
     content = out.getvalue()
     return mutator.octets(content) if mutator.chance(0.2) else content
 
