@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from .interchange import Evidence, Resolution, Side
-from .names import Parts, by_number, shared_end, stems, words
+from .names import Parts, by_number, ends_alike, shared_end, stems
 from .plan import Row
 
 Shape = Tuple[int, ...]
@@ -175,7 +175,4 @@ class _Series(NamedTuple):
 
 
 def _says_the_same(join: Join) -> bool:
-    """Whether one name ends in all words and numbers of the other."""
-    source, target = words(join.item.side.name), words(join.target.name)
-    shared = min(len(source), len(target))
-    return source[len(source) - shared :] == target[len(target) - shared :]
+    return ends_alike(join.item.side.name, join.target.name)

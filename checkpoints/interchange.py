@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Callable, Dict, Iterator, NamedTuple, Sequence, Tuple
 
 from .layer_order import LayerOrder, Order
-from .names import Parts, before_direction, by_names, directions, opposed, series, stems
+from .names import Parts, before_direction, by_names, directions, ends_alike, opposed, series, stems
 
 Pairs = Sequence[Tuple[int, int]]
 
@@ -139,11 +139,15 @@ class _Comparison(NamedTuple):
                 if model.feeds(*pair):
                     yield from pair
         for order, flow in ((file, model), (model, file)):
-            if not order.flows() and flow.flows():
-                listed = [number for layer in order.layers() or () for number in layer]
-                for pair in flow.backwards(listed):
-                    if order.connected(*pair):
-                        yield from pair
+            listed = [number for layer in order.layers() or () for number in layer] if flow.flows() else []
+            for pair in flow.backwards(listed):
+                if order.connected(*pair):
+                    wrong = not order.flows()
+                else:
+                    # Who calls layers in another order than that of their attributes knows them by their names.
+                    wrong = order.apart(*pair) and not all(map(self._says_the_same, pair))
+                if wrong:
+                    yield from pair
 
     def _against_the_lists(self) -> Iterator[int]:
         """Pairs that Keras lists in one order in the file and in another one in the model.
@@ -171,6 +175,9 @@ class _Comparison(NamedTuple):
 
     def _same_name(self, place: int) -> bool:
         return self.sources[place].name == self.targets[place].name
+
+    def _says_the_same(self, place: int) -> bool:
+        return ends_alike(self.sources[place].name, self.targets[place].name)
 
     def _misnumbered(self) -> Iterator[int]:
         """Series whose numbers do not follow the data, where the other side does not tell how its own flows."""

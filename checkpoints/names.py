@@ -99,6 +99,12 @@ def shared_end(name: Sequence[str], other: Sequence[str]) -> int:
     return count
 
 
+def ends_alike(name: Parts, other: Parts) -> bool:
+    """Whether one name ends in all words and numbers of the other."""
+    shared = min(len(words(name)), len(words(other)))
+    return words(name)[-shared:] == words(other)[-shared:]
+
+
 def endings(name: Parts) -> list[Ending]:
     """What a name ends in, the longest first, each beginning where a component does.
 

@@ -57,15 +57,18 @@ def saved(tmp_path):
         checkpoint.close()
 
 
-def model(names, flow=True):
-    """The variables of a model in which data goes through dense layers of these names in turn, if that is known."""
+def model(names, flow=True, connected=True):
+    """The variables of a model in which data goes through dense layers of these names in turn, if that is known.
+
+    Of one that is not `connected`, it is known in which order its attributes are.
+    """
     variables = Variables()
     bits, upstream, listed = {}, {}, {}
     for number, name in enumerate(names):
         for leaf, shape in LEAVES.items():
             variables[f"{name}/{leaf}"] = Variable(shape)
-            bits[f"{name}/{leaf}"], upstream[f"{name}/{leaf}"] = 1 << number, (1 << number) - 1
-            listed[f"{name}/{leaf}"] = Place("", (Step(number, True),))
+            bits[f"{name}/{leaf}"], upstream[f"{name}/{leaf}"] = 1 << number, (1 << number) - 1 if connected else 0
+            listed[f"{name}/{leaf}"] = Place("", (Step(number, connected),))
     variables.order = LayerOrder(bits, upstream, listed) if flow else LayerOrder()
     return variables
 
@@ -184,3 +187,18 @@ def test_leftovers_of_contradicted_names_are_void(saved):
     """`odd` was the only place left, once names had taken the others; the data says where all of them go."""
     file, called = ["p_4", "p_3", "p_2", "p_1"], ["p", "p_1", "odd", "p_2"]
     assert layers(make_plan(saved(sorted(file), graph=file), model(called))) == dict(zip(file, called))
+
+
+def test_attributes_against_the_data(saved):
+    """Only by their numbers would `d` and `d_1` go to layers whose attributes come in another order than the data."""
+    file, called = ["odd", "d", "d_1"], ["d", "d_1", "d_2"]
+    with pytest.raises(MappingError, match="the order of the layers says otherwise") as raised:
+        make_plan(saved(file, graph=file), model(called, connected=False))
+    assert raised.value.suggestions == [Layer(name, "d | d_1 | d_2") for name in ["d", "d_1", "odd"]]
+
+
+def test_layers_called_against_their_attributes(saved):
+    """A class may call its layers in another order than that of its attributes: the same names settle it."""
+    names, called = ["d_1", "d", "d_2"], ["d", "d_1", "d_2"]
+    plan = make_plan(saved(called, graph=names), model(called, connected=False))
+    assert layers(plan) == {name: name for name in names}
