@@ -13,6 +13,7 @@ from .body import SAME, Body, data_inputs, name_of
 from .placeholders import PLACEHOLDERS
 from .scalars import constant
 from .sources import is_source
+from .updates import updates
 
 VARIABLES = frozenset(("Variable", "VariableV2", "VarHandleOp"))
 _FLOATS = (1, 2, 14, 19)
@@ -55,7 +56,13 @@ class _Network:
     """
 
     def __init__(self, nodes: Iterable[Any]) -> None:
-        self._body = Body(_unrolled(node for node in nodes if not is_training(node)))
+        nodes = list(nodes)
+        # Constants are variables where there are no others, as in a frozen graph.
+        self._frozen = not any(node.op in VARIABLES for node in nodes)
+        self._body = Body(nodes)
+        dropped = updates(self._body, self._variables, _ACTIVATIONS - SAME)
+        kept = [node for node in nodes if not is_training(node) and node.name not in dropped]
+        self._body = Body(_unrolled(kept))
         self._order = {name: place for place, name in enumerate(self._body.nodes)}
         nodes = self._body.nodes.values()
         sources = [node.name for node in nodes if is_source(node.op) or node.op in PLACEHOLDERS]
@@ -63,7 +70,7 @@ class _Network:
         self.layers = {name: used for name in reached for used in [self._variables(name)] if used}
         labels = [name for name in sources if not self._downstream([name]) & set(self.layers)]
         self._loss = self._downstream(labels) | {name for name in reached if self._is_loss(self._body.nodes[name])}
-        self._bypass = self._downstream(sources, stop=self.layers)
+        self._bypass = self._downstream(sources, stop=self.layers) - self._downstream(self.layers)
         entered, left = ([node.name for node in nodes if node.op == op] for op in ("Enter", "Exit"))
         self._looped = self._downstream(entered, stop=left)
 
@@ -110,7 +117,13 @@ class _Network:
         if self._body.nodes[name].op in SAME:
             return []
         sources = [self._body.source(reference) for reference in data_inputs(self._body.nodes[name])]
-        return [node.name for node in sources if node is not None and _is_variable(node)]
+        return [node.name for node in sources if node is not None and self._is_variable(node)]
+
+    def _is_variable(self, node: Any) -> bool:
+        if node.op in VARIABLES:
+            return True
+        shape = node.attr["value"].tensor.tensor_shape if self._frozen and node.op == "Const" else None
+        return shape is not None and node.attr["dtype"].type in _FLOATS and len(shape.dim) > 0
 
     def _is_loss(self, node: Any) -> bool:
         if node.op in _REDUCES:
@@ -144,10 +157,3 @@ def _unrolled(nodes: Iterable[Any]) -> Iterator[Any]:
                 node = left
         if node.op != "NextIteration":
             yield node
-
-
-def _is_variable(node: Any) -> bool:
-    if node.op in VARIABLES:
-        return True
-    shape = node.attr["value"].tensor.tensor_shape if node.op == "Const" else None
-    return shape is not None and node.attr["dtype"].type in _FLOATS and len(shape.dim) > 0
