@@ -95,7 +95,9 @@ def run_graph(
         for name, reference in zip(fetches, prepared.fetches)
     ]
     inner = layer_tensors(graph, fed.inputs, list(fetches.values()), layers or {})
-    fetches.update({"layers_" + name: tensor for name, tensor in inner.items()})
+    with graph.as_default():
+        # A convolution, its bias and LeakyRelu become one operation even if the sum of the first two is fetched itself.
+        fetches.update({"layers_" + name: v1.identity(tensor) for name, tensor in inner.items()})
 
     @contextmanager
     def start() -> Iterator[Session]:

@@ -422,6 +422,21 @@ def test_candidates_are_outputs(build, wanted, saved):
     assert not [name for name in found if any(word in name for word in never)]
 
 
+def test_layer_within_fusion(saved):
+    """TensorFlow fuses a convolution, its bias and LeakyRelu, of which a layer is the first two."""
+
+    def build(x):
+        with v1.variable_scope("conv"):
+            image = tf.reshape(x, (-1, 4, 2, 1))
+            made = tf.nn.conv2d(image, variable("kernel", (2, 2, 1, 3)), 1, "SAME")
+            made = tf.nn.bias_add(made, variable("bias", (3,)), name="sum")
+        tf.identity(tf.nn.leaky_relu(made), "y")
+
+    layer = {"variables": ["conv/kernel", "conv/bias"], "shape": [None, 4, 2, 3], "activation": ""}
+    arrays = run_graph(saved(build), ["y"], {"conv": layer}).arrays
+    np.testing.assert_allclose(tf.nn.leaky_relu(arrays["layers_conv"]).numpy(), arrays["outputs_y"], rtol=1e-6)
+
+
 PATHS = ["model.ckpt", "model.ckpt.meta", "model.ckpt.index", "model.ckpt.data-00000-of-00001", "checkpoint", ""]
 
 
