@@ -10,6 +10,7 @@ from . import dtypes
 from .checkpoint import Checkpoint, TensorInfo
 from .configuration.compare import Outcome, compare
 from .conflicts import Conflict, Item, Join, Open, find_conflicts, join_layers, most_similar, trim
+from .embedding_slices import STRATEGIES, order_rows
 from .errors import CheckpointError, MappingError
 from .file_order import layer_order
 from .frozen import variable_name
@@ -30,7 +31,6 @@ from .inference import (
 from .interchange import Evidence, Side
 from .layer_order import LayerOrder
 from .layouts import CATALOGUE
-from .layouts.embedding import with_note
 from .layouts.keras_cudnn import cudnn_layers
 from .matching import Choice, Rivals, match
 from .names import Parts, numbered_parts
@@ -83,6 +83,7 @@ def make_plan(
     infer: bool = True,
     averages: str | None = None,
     compare_config: bool = True,
+    partition_strategy: str | None = None,
 ) -> Plan:
     """The plan that carries `checkpoint` into `targets`, a mapping from name to anything with a shape and a dtype.
 
@@ -92,7 +93,8 @@ def make_plan(
     variable by the place of its layer (`layers/dense_1/vars/0`), are mapped as Keras does if `targets` come from
     `model_variables` of one model and account for the whole file. Slots of variables in the file, counters and
     bookkeeping are left in it. Where a file holds moving averages, `averages` says what to take: the "raw" variables or
-    their "shadow".
+    their "shadow". An embedding that is stored in slices is put in the order of its ids: as its graph looks them up, or
+    by `partition_strategy`, "div" or "mod", as `tf.nn.embedding_lookup` was given it.
 
     What the file or the graph beside it says of its layers (activations, epsilon, padding, ...) is compared with the
     layers that `targets` are of, if they come from `model_variables`; with `compare_config` False a difference is a
@@ -103,9 +105,12 @@ def make_plan(
     """
     if averages not in (None, "raw", "shadow"):
         raise ValueError(f'averages must be "raw" or "shadow", not {averages!r}')
+    if partition_strategy not in (None, *STRATEGIES):
+        raise ValueError(f'partition_strategy must be "div" or "mod", not {partition_strategy!r}')
     planner = _Planner(checkpoint, describe_targets(targets), rules, averages, getattr(targets, "order", LayerOrder()))
     compared = partial(compare, checkpoint, targets, strict=compare_config)
-    return planner.plan(infer, getattr(targets, "places", ()), compared)
+    ordered = partial(order_rows, checkpoint, partition_strategy)
+    return planner.plan(infer, getattr(targets, "places", ()), compared, ordered)
 
 
 class _Planner:
@@ -141,12 +146,19 @@ class _Planner:
         self._layer_groups: dict[Layer, list[Group]] = {}
         self._unknown: set[Layer] = set()
         self._copied: list[Row] = []
+        self._transformed: set[str] = set()
         # What names and structure say, as opposed to rules: tensors with the names of both sides, and layers.
         self._found: list[tuple[Parts, Parts, Row]] = []
         self._joins: list[Join] = []
         self._scopes: dict[frozenset[str], str] | None = None
 
-    def plan(self, infer: bool, places: tuple[dict[str, str], ...], compared: Callable[..., Outcome]) -> Plan:
+    def plan(
+        self,
+        infer: bool,
+        places: tuple[dict[str, str], ...],
+        compared: Callable[..., Outcome],
+        ordered: Callable[..., tuple[list[Row], list[str]]],
+    ) -> Plan:
         """Rules, then names and roles, then structure; at last the result is checked as a whole."""
         if self._averages == "shadow":
             self._swap_averages()
@@ -168,12 +180,12 @@ class _Planner:
         self._problems.stored_for_cudnn(self._cudnn.values(), self._rows)
         notes = self._compare(compared)
         self._problems.check(self._rows, list(self._open.values()), self._evidence)
+        self._order_slices(ordered)
         self._rows += self._kept.values()
         if self._problems.found:
             context = f"{self._path} does not map onto the model"
             raise MappingError(self._problems.found, context, self._problems.suggestions)
-        rows = [with_note(row, self._tensors) for row in self._rows]
-        return Plan(tuple(sorted(rows, key=lambda row: (row.source, row.target or ""))), notes=notes)
+        return Plan(tuple(sorted(self._rows, key=lambda row: (row.source, row.target or ""))), notes=notes)
 
     def _compare(self, compared: Callable[..., Outcome]) -> tuple[str, ...]:
         """Compares configurations along the rows; what should be known of that."""
@@ -184,6 +196,13 @@ class _Planner:
         for problem in outcome.problems:
             self._problems.add(problem)
         return tuple(outcome.notes)
+
+    def _order_slices(self, ordered: Callable[..., tuple[list[Row], list[str]]]) -> None:
+        """Puts the rows of embeddings that are stored in slices in the order of their ids."""
+        sliced = [info for info in self._tensors.values() if info.slices > 1 and info.name not in self._transformed]
+        self._rows, problems = ordered(self._rows, {info.name: self._label(info) for info in sliced})
+        for problem in problems:
+            self._problems.add(problem)
 
     def _wanted_roles(self, roles: Mapping[str, Role]) -> dict[str, Role]:
         """Roles by name alone may be wrong: what the model asks for by name and shape is a variable."""
@@ -288,7 +307,9 @@ class _Planner:
         row = row._replace(target_shape=target.shape, target_dtype=target.dtype)
         self._problems.check_dtype(row)
         pieces = self._problems.pieces(row)
-        if pieces and rule.transform is None:
+        if rule.transform is not None:
+            self._transformed.add(info.name)
+        elif pieces:
             self._copied.append(row)
         return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
 

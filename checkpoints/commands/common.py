@@ -41,6 +41,11 @@ def add_plan_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
         action="store_true",
         help="note where the model's layers are configured unlike those of the file, rather than refuse them",
     )
+    parser.add_argument(
+        "--partition-strategy",
+        choices=("div", "mod"),
+        help="how embeddings in slices were looked up, where no graph beside them says so",
+    )
     parser.add_argument("--plan", metavar="FILE", help="a plan saved before, to run instead of making one")
 
 
@@ -115,7 +120,7 @@ def targets_of(spec: str, budget: float = 1.0) -> dict[str, Any]:
 
 def _check_alone(options: argparse.Namespace) -> None:
     """A saved plan says all there is to say, so that what would go into another one cannot be meant."""
-    for name in ("rules", "keep", "averages", "no-config-check"):
+    for name in ("rules", "keep", "averages", "partition-strategy", "no-config-check"):
         if getattr(options, name.replace("-", "_")):
             raise ArgumentError(
                 f"--plan {options.plan}: is run as it stands, so --{name} has no say: leave one of them out"
@@ -145,6 +150,7 @@ def plan_for(checkpoint: Checkpoint, targets: Mapping[str, Any], options: argpar
         given_rules(options),
         averages=options.averages,
         compare_config=not options.no_config_check,
+        partition_strategy=options.partition_strategy,
     )
 
 

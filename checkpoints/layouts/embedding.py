@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping
-
+from ..transforms import Piece, Shape, register, whole
 from .base import Layout, Part
-
-if TYPE_CHECKING:
-    from ..checkpoint import TensorInfo
-    from ..plan import Row
 
 LAYOUTS = (
     Layout(
@@ -17,13 +12,22 @@ LAYOUTS = (
 )
 
 
-def with_note(row: Row, tensors: Mapping[str, TensorInfo]) -> Row:
-    """`row`, and where it takes an embedding that was stored in slices, what its reason should say of that.
+@register("embedding.mod")
+def mod(source: Shape, target: Shape, slices: float = 1.0) -> list[Piece]:
+    """A table [ids, size] whose slices were looked up with partition_strategy="mod", in the order of the ids.
 
-    `tf.nn.embedding_lookup` deals the ids out to the slices in turn by default, and no file says how it was called.
+    Slice i of n holds the ids i, i + n, ...; the first slices hold one more where the ids do not go into n.
     """
-    slices = tensors[row.source].slices if row.action == "load" else 0
-    if slices < 2 or (row.target or "").rpartition("/")[2] != "embeddings":
-        return row
-    assumed = "row by row as partition_strategy='div' looks them up; TF 1's default, 'mod', has another order"
-    return row._replace(reason=f"{row.reason}; its {slices} slices one after the other, {assumed}")
+    count = int(slices)
+    if source != target or not source:
+        raise ValueError("the shapes differ" if source else "it has no rows")
+    if count != slices or count < 1:
+        raise ValueError(f"no number of slices: {slices:g}")
+    size, longer = divmod(source[0], count)
+    rest = whole(source[1:])
+    if not longer:
+        axes = (1, 0, *range(2, len(source) + 1))
+        return [Piece(whole(source), whole(target), axes, fold=(count, size, *source[1:]))]
+    starts = [part * size + min(part, longer) for part in range(count)]
+    places = (starts[row % count] + row // count for row in range(source[0]))
+    return [Piece(((place, 1), *rest), ((row, 1), *rest)) for row, place in enumerate(places)]

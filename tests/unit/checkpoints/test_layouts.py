@@ -249,17 +249,6 @@ def test_slim_layers_and_a_batch_norm_without_gamma(layouts, golden):
     np.testing.assert_allclose(norm, golden["slim_norm"], rtol=0, atol=1e-5)
 
 
-def test_a_partitioned_embedding(layouts, golden):
-    values = carry(layouts("words"), {"m/lookup/embeddings": Variable((5, 2))})
-    assert np.array_equal(values["m/lookup/embeddings"][[0, 3, 4]], golden["words"])
-
-
-@pytest.mark.parametrize("rules", [[], [Rule("words/.*", "m/lookup/embeddings")]])
-def test_what_is_assumed_of_an_embedding_in_slices_is_said(rules, layouts):
-    (row,) = make_plan(layouts("words"), {"m/lookup/embeddings": Variable((5, 2))}, rules, infer=True).loads()
-    assert "slices one after the other" in row.reason and "'div'" in row.reason and "'mod'" in row.reason
-
-
 def test_layers_that_only_order_could_tell_apart_are_ambiguous(layouts):
     """Two scopes and two layers of one shape, names without anything in common."""
     part = layouts("basic", "block")
