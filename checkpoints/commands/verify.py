@@ -169,6 +169,9 @@ def _compare(name: str, computed: Any, golden: Any, options: argparse.Namespace)
     from .. import dtypes
     from ..ulps import max_ulps, plain
 
+    if computed.shape != golden.shape and _in_rows(computed.shape) == _in_rows(golden.shape):
+        # A graph of TF 1 has joined the axes of batch and time before its last layer.
+        golden = golden.reshape(computed.shape)
     if computed.shape != golden.shape:
         raise CheckpointError(f"{name}: the model computes {list(computed.shape)}, golden is {list(golden.shape)}")
     if not golden.size:
@@ -187,6 +190,14 @@ def _compare(name: str, computed: Any, golden: Any, options: argparse.Namespace)
     passed = bool(np.all(error <= options.atol + options.rtol * size))
     found = {"absolute": float(error.max()), "relative": float(relative.max()), "ulps": ulps}
     return {"name": name, **found, "passed": passed}
+
+
+def _in_rows(shape: Sequence[int]) -> tuple[int, int]:
+    """The shape with all axes but the last joined."""
+    rows = 1
+    for extent in shape[:-1]:
+        rows *= extent
+    return rows, shape[-1] if shape else 1
 
 
 def _finite(told: Mapping[str, Any]) -> dict[str, Any]:

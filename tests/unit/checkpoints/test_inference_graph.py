@@ -369,7 +369,7 @@ def adversarial(x):
     train(tf.reduce_mean(tf.nn.softplus(discriminator(made))), "AdamG")
 
 
-def normalized(x):
+def averaged(x):
     """Moving averages that are updated at every step, and in a branch that only training takes."""
     v1.disable_control_flow_v2()
     training = v1.placeholder(tf.bool, (), "training")
@@ -409,7 +409,7 @@ def translator(x):
 @pytest.mark.parametrize(
     "build, wanted",
     [(classifier, ["probabilities"]), (autoencoder, ["decoded"]), (adversarial, ["real", "generator/made"])]
-    + [(normalized, ["two/add"]), (measured, ["right"]), (translator, ["logits"])],
+    + [(averaged, ["two/add"]), (measured, ["right"]), (translator, ["logits"])],
 )
 def test_candidates_are_outputs(build, wanted, saved):
     with pytest.raises(CheckpointError, match="candidates: ") as raised:

@@ -47,7 +47,7 @@ def words():
 
 @pytest.mark.parametrize("rules", RULES)
 def test_strategy_is_asked_for(rules, words):
-    with pytest.raises(MappingError, match="stored in 2 slices, .* 'mod' .* or 'div'; .* --partition-strategy"):
+    with pytest.raises(MappingError, match=r"stored in 2 slices, .* 'mod' .* or 'div'; .* --partition-strategy"):
         make_plan(words, {"m/lookup/embeddings": Variable((5, 2))}, rules)
 
 
@@ -91,7 +91,7 @@ def test_graph_says_strategy(given, strategy, ids, slices, tmp_path, capsys):
     variables = {"lookup/embeddings": Variable((ids, 4))}
     with open_checkpoint(path) as checkpoint:
         if given not in (None, strategy):
-            with pytest.raises(MappingError, match=f"partition_strategy='{strategy}' by the graph .* leave the argument"):
+            with pytest.raises(MappingError, match=rf"partition_strategy='{strategy}' by the graph .* leave the"):
                 make_plan(checkpoint, variables, partition_strategy=given)
             return
         load(make_plan(checkpoint, variables, partition_strategy=given), checkpoint, variables)

@@ -39,6 +39,10 @@ def both(): return generator(first="relu", second="tanh")
 def apart(): return generator(apart=True)
 def apart_second(): return generator(second="relu", apart=True)
 
+def steps():
+    inner = generator()
+    return tf.keras.Model(inner.inputs, layers.Reshape((1, 1))(inner.outputs[0]))
+
 class Own(tf.keras.Model):
     def __init__(self):
         super().__init__()
@@ -96,6 +100,12 @@ def test_the_first_layer_that_differs_from_the_graph_is_named(model, layer, veri
     assert (
         f"first layer that differs: {layer} (" in said if layer else "no layer differs (3 of 3 layers compared)" in said
     )
+
+
+def test_steps_and_rows(verify):
+    """A graph that joins batch and time before its last layer gives rows, where Keras has steps."""
+    status, told, _ = verify("steps", *GRAPH)
+    assert status == 0 and told["outputs"][0]["passed"]
 
 
 def test_golden_files_may_hold_layers(verify, tmp_path):
