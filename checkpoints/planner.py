@@ -293,7 +293,7 @@ class _Planner:
                     scopes = {group.scope: () for group in group_sources(self._labels(self._sources))}
                     self._problems.unused(rule, f"layer of layout {rule.layout}" if rule.layout else "layer", scopes)
             elif isinstance(rule, Rule) and not any(map(pattern.fullmatch, [*self._tensors, *self._sources])):
-                self._problems.unused(rule, "tensor", self._sources)
+                self._problems.unused(rule, "tensor", {key: info.shape for key, info in self._sources.items()})
 
     def _apply(self, info: TensorInfo, rule: Rule, name: str) -> tuple[Row, bool]:
         """The row of one rule, whether or not it fits, and whether it leaves a part of the source to later rules."""

@@ -78,10 +78,10 @@ class Problems:
                 *([rule] if rule else []),
             )
 
-    def unused(self, rule: Rule | Layer, kind: str, names: Iterable[str]) -> None:
-        """A rule that is about nothing in the file."""
-        near = nearest(rule.pattern, dict.fromkeys(names, ()), (-1,))
-        self.add(f"rule {rule.pattern!r} matches no {kind} of the file{_list_near(near)}; mend it or take it out")
+    def unused(self, rule: Rule | Layer, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """A rule that is about nothing in the file: none of the tensors in `shapes`, or of the layers, without any."""
+        near = _list_near(nearest(rule.pattern, shapes, (-1,)), shapes if any(shapes.values()) else None)
+        self.add(f"rule {rule.pattern!r} matches no {kind} of the file{near}; mend it or take it out")
 
     def check_dtype(self, row: Row) -> None:
         """A type that differs, and no cast asked for."""

@@ -347,7 +347,10 @@ def test_suggestions_for_averages(make):
         (Layer("rnn", "lstm", layout="lstm:forget_bias=0.0"), "layer of layout lstm:forget_bias=0.0 of the file"),
         (Layer("rnn/basic_lstm_cells", "lstm"), "layer of the file; nearest: rnn/basic_lstm_cell"),
         (Layer("rnn/basic_lstm_cell", "lstm", layout="gru"), "layer of layout gru of the file"),
-        (Rule("rnn/lstm_cell/bias", "lstm/bias", transform="lstm.bias:forget_bias=0.0"), "tensor of the file; nearest"),
+        (
+            Rule("rnn/lstm_cell/bias", "lstm/bias", transform="lstm.bias:forget_bias=0.0"),
+            "tensor of the file; nearest: rnn/basic_lstm_cell/bias [20]",
+        ),
     ],
 )
 def test_a_rule_that_matches_nothing_is_named(make, rule, told):
