@@ -148,6 +148,8 @@ def _input(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
         raise CheckpointError(f"the input {name} takes strings; {hint}")
     if shape is None:
         raise CheckpointError(f"the input {name} may have any shape; give it with --feed {name}=[[...]]")
+    if not shape and tensor.dtype.name == "bool":
+        raise CheckpointError(f"the graph computes with {name}; say what it is with --feed {name}=true or {name}=false")
     if not shape:
         raise CheckpointError(f"the graph wants a number for {name}; give it with --feed {name}=1.0")
     return _random(shape, np.dtype(tensor.dtype.as_numpy_dtype), seed)

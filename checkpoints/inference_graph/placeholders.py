@@ -45,9 +45,13 @@ def purpose(body: Body, library: Library, node: Any, names: set[str]) -> str:
 
     dtype, rank = node.attr["dtype"].type, _rank(node)
     if rank in (0, None):
-        if (dtype == _BOOL and rank == 0) or _only(ends(_LOGIC), _DECIDES):
+        decided = [(end.node.op, end.place) in _DECIDES for end in ends(_LOGIC)]
+        if all(decided) and (decided or dtype == _BOOL):
             return SWITCH
-        if rank == 0 and dtype not in _FLOATS and _only(ends(_COUNTING), _SIZES):
+        # What decides is often a factor of something else, too.
+        if dtype == _BOOL and rank == 0 and any(decided):
+            return SWITCH
+        if rank == 0 and dtype not in (_BOOL, *_FLOATS) and _only(ends(_COUNTING), _SIZES):
             return SIZE
     if rank == 1 and dtype not in (_BOOL, *_FLOATS) and any(map(_is_length, ends(_MEASURING))):
         return LENGTHS
@@ -82,9 +86,12 @@ def _ends(body: Body, library: Library, name: str, names: set[str], passing: Any
     seen: set[tuple[int, str]] = set()
     while pending:
         inside, current = pending.pop()
-        for use in inside.uses(current):
-            if inside is body and use.node.name not in names:
-                continue
+        uses = [use for use in inside.uses(current) if inside is not body or use.node.name in names]
+        last = inside.nodes.get(current)
+        if not uses and last is not None and current != name and last.attr["T"].type != _BOOL:
+            # An output. A truth value that nothing takes only says when something else is computed.
+            yield End(last, -1, inside)
+        for use in uses:
             following: list[tuple[Body, str]] = []
             if (use.node.op, use.place) not in _DECIDES:
                 following = list(_arguments(library, use.node, use.place))

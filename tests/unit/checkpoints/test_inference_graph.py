@@ -283,6 +283,29 @@ def test_switches_are_found_by_use(name, saved):
     assert f"switch = {value}: it decides between branches" in golden.notes
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_name_is_no_switch(value, saved):
+    """What is called like a switch, and is data, has to be given."""
+
+    def build(x):
+        flag = v1.placeholder(tf.bool, (), "is_training")
+        return tf.multiply(dense(x, 3, "one"), 1 + tf.cast(flag, tf.float32), "y")
+
+    path = saved(build)
+    with pytest.raises(CheckpointError, match=r"computes with is_training; .* --feed is_training=true or"):
+        run_graph(path, ["y"])
+    golden, plain = (run_graph(path, [name], feeds={"is_training": value}) for name in ("y", "one/add"))
+    np.testing.assert_allclose(golden.arrays["outputs_y"], plain.arrays["outputs_one.add"] * (1 + value))
+
+
+def test_switch_with_other_uses(saved):
+    def build(x):
+        flag = v1.placeholder(tf.bool, (), "late")
+        return tf.identity(dense(noisy(x, tf.logical_not(flag)), 3, "one") + 0 * tf.cast(flag, tf.float32), "y")
+
+    assert "late = false: it decides between branches" in run_graph(saved(build), ["y"]).notes
+
+
 def test_batch_size_is_found_by_use(saved):
     def build(x, training=True):
         size = v1.placeholder(tf.int32, (), "size") if training else tf.shape(x)[0]
