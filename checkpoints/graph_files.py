@@ -52,6 +52,8 @@ def find_graph(path: str) -> GraphFile:
 
 def beside(prefix: str) -> GraphFile | None:
     """The graph that came with the checkpoint of that prefix, or None: its `.meta`, or the SavedModel it is part of."""
+    # The base name is empty too where a Saver was given a directory, here the current one.
+    prefix = prefix or os.path.join(os.curdir, "")
     if os.path.isfile(prefix + ".meta"):
         return GraphFile(prefix + ".meta", prefix)
     above, below = os.path.split(os.path.dirname(os.path.abspath(prefix)))

@@ -470,12 +470,14 @@ def test_graph_by_any_path(path, saved):
 
 
 @pytest.mark.parametrize("path", ["", ".meta", ".index", "checkpoint"])
-def test_empty_base_name(path, tmp_path):
+def test_empty_base_name(path, tmp_path, monkeypatch):
     with v1.Graph().as_default(), v1.Session() as session:
         classifier(v1.placeholder(tf.float32, (None, 8), "x"))
         session.run(v1.global_variables_initializer())
         v1.train.Saver().save(session, str(tmp_path) + os.sep)
     assert "outputs_probabilities" in run_graph(str(tmp_path / path), ["probabilities"]).arrays
+    monkeypatch.chdir(tmp_path)
+    assert "outputs_probabilities" in run_graph(path or ".", ["probabilities"]).arrays
 
 
 @pytest.mark.parametrize("text", [False, True])
