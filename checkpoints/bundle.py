@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import dtypes
 from .budget import Budget
-from .checkpoint import Checkpoint, Stored, TensorInfo, allocate, element_count
+from .checkpoint import Checkpoint, Piece, Stored, TensorInfo, allocate, element_count
 from .crc32c import crc32c, mask
 from .entries import Entry, check_versions, parse_entry, split_entry
 from .errors import CheckpointError
-from .slices import Extent, check_tiling, resolve, slice_key
+from .slices import Box, Extent, check_tiling, index_of, missing_elements, resolve, slice_key
 from .spans import FileSpans, byte_view, open_regular
 from .strings import read_strings
 from .table import TableReader
@@ -120,8 +120,10 @@ class Bundle(Checkpoint):
         dtype = dtypes.BY_NUMBER.get(entry.dtype)
         if dtype is None:
             raise WireError(f"unknown element type {entry.dtype}")
+        missing = 0
         if entry.slices:
-            nbytes = element_count(entry.shape) * dtype.size
+            missing = missing_elements(entry.slices, entry.shape)
+            nbytes = (element_count(entry.shape) - missing) * dtype.size
             shard = 0
             keys = [slice_key(name, extents) for extents in entry.slices]
             if len(set(keys)) < len(keys):
@@ -130,7 +132,7 @@ class Bundle(Checkpoint):
         else:
             nbytes, shard = entry.size, entry.shard
             self._check_size(entry, dtype)
-        return TensorInfo(name, dtype.name, entry.shape, nbytes, shard, len(entry.slices))
+        return TensorInfo(name, dtype.name, entry.shape, nbytes, shard, len(entry.slices), missing)
 
     def _check_size(self, entry: Entry, dtype: dtypes.DType) -> None:
         if entry.shard >= self.shards:
@@ -200,28 +202,42 @@ class Bundle(Checkpoint):
 
     def _read_slices(self, info: TensorInfo, entry: Entry) -> np.ndarray[Any, Any]:
         place = f"{self.index_path}: tensor {info.name}"
+        parts = self._parts(info, entry)
+        try:
+            check_tiling([box for box, _ in parts], info.shape)
+        except WireError as error:
+            raise CheckpointError(f"{place}: {error}") from None
+        # The slices tile the tensor and none is larger than its file, so this allocates no more than the files hold.
+        array = allocate(info.shape, dtypes.numpy_dtype(info.dtype), place)
+        for box, part in parts:
+            array[index_of(box)] = self._read_whole(info.name, part)
+        return array
+
+    def _pieces(self, info: TensorInfo) -> list[Piece]:
+        entry = self._entry(info.name)
+        if not entry.slices:
+            return super()._pieces(info)
+        return [Piece(box, self._read_whole(info.name, part)) for box, part in self._parts(info, entry)]
+
+    def _parts(self, info: TensorInfo, entry: Entry) -> list[tuple[Box, Entry]]:
+        """Where each slice of a tensor belongs, and its entry; CheckpointError where they contradict the tensor's."""
+        place = f"{self.index_path}: tensor {info.name}"
         dtype = dtypes.BY_NUMBER[entry.dtype]
         if dtype.number == dtypes.VARIANT or not dtype.numpy:
             raise CheckpointError(f"{place}: {dtype.name} tensors can be listed but not read")
         try:
-            pieces = [(extents, resolve(extents, info.shape)) for extents in entry.slices]
-            check_tiling([piece for _, piece in pieces], info.shape)
-            parts = [self._slice_entry(info, dtype, extents, piece) for extents, piece in pieces]
+            boxes = [(extents, resolve(extents, info.shape)) for extents in entry.slices]
+            parts = [(box, self._slice_entry(info, dtype, extents, box)) for extents, box in boxes]
         except WireError as error:
             raise CheckpointError(f"{place}: {error}") from None
-        # The slices tile the tensor and none is larger than its file, so this allocates no more than the files hold.
-        for part in parts:
+        for _, part in parts:
             self._spans(part.shard).check(part.offset, part.size, f"a slice of {info.name}")
-        if dtype.size and sum(part.size for part in parts) > sum(self._spans(s).size for s in {p.shard for p in parts}):
+        shards = {part.shard for _, part in parts}
+        if dtype.size and sum(part.size for _, part in parts) > sum(self._spans(shard).size for shard in shards):
             raise CheckpointError(f"{place}: its slices overlap in the data files")
-        array = allocate(info.shape, dtypes.numpy_dtype(dtype.name), place)
-        for (_, piece), part in zip(pieces, parts):
-            array[tuple(slice(start, start + length) for start, length in piece)] = self._read_whole(info.name, part)
-        return array
+        return parts
 
-    def _slice_entry(
-        self, info: TensorInfo, dtype: dtypes.DType, extents: tuple[Extent, ...], piece: tuple[tuple[int, int], ...]
-    ) -> Entry:
+    def _slice_entry(self, info: TensorInfo, dtype: dtypes.DType, extents: tuple[Extent, ...], piece: Box) -> Entry:
         encoded = self._encoded.get(slice_key(info.name, extents))
         if encoded is None:
             raise WireError(f"the slice {list(extents)} has no entry")

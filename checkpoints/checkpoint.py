@@ -28,7 +28,8 @@ class TensorInfo(NamedTuple):
 
     `dtype` is TensorFlow's name for the element type; `nbytes` counts the bytes of the elements in the file (for
     strings: with their lengths and checksum); `shard` is the number of the data file, of the first slice if `slices`,
-    the number of separately stored pieces, is not 0.
+    the number of separately stored pieces, is not 0. `missing` counts the elements that are in no slice: a slot of a
+    partitioned variable may have a name for each part, and under it that part alone.
     """
 
     name: str
@@ -37,6 +38,7 @@ class TensorInfo(NamedTuple):
     nbytes: int
     shard: int = 0
     slices: int = 0
+    missing: int = 0
 
 
 class Stored(NamedTuple):
@@ -56,6 +58,13 @@ class Description(NamedTuple):
     model: Any = None
     keras_version: str = ""
     backend: str = ""
+
+
+class Piece(NamedTuple):
+    """A part of a tensor: (start, length) in each of its dimensions, and the elements."""
+
+    box: tuple[tuple[int, int], ...]
+    value: np.ndarray[Any, Any]
 
 
 class Checkpoint:
@@ -91,12 +100,22 @@ class Checkpoint:
             self.reserve([name])
         return self._read(info)
 
+    def pieces(self, name: str) -> list[Piece]:
+        """The pieces of the tensor `name` that the file has: all there is, where `read` refuses one that lacks some."""
+        info = self._info(name)
+        if not self._affordable:
+            self.reserve([name])
+        return self._pieces(info)
+
     def stored(self, name: str) -> Stored | None:
         """The bytes of the tensor `name`, to be copied; None where only `read` can tell what they are."""
         info = self._info(name)
         if not self._affordable:
             self.reserve([name])
         return self._stored(info)
+
+    def _pieces(self, info: TensorInfo) -> list[Piece]:
+        return [Piece(tuple((0, extent) for extent in info.shape), self._read(info))]
 
     def reserve(self, names: Iterable[str]) -> None:
         """Takes what the values of `names` need from the budget, each once; CheckpointError if that exceeds it."""

@@ -11,11 +11,12 @@ from . import dtypes
 from .atomic import Replacement
 from .budget import Budget
 from .bundle import Bundle
-from .checkpoint import Checkpoint, TensorInfo
+from .checkpoint import Checkpoint, Piece, TensorInfo
 from .copies import Copies
 from .crc32c import crc32c, mask
 from .errors import CheckpointError
 from .foreign_text import named
+from .slices import slice_key
 from .source import Source
 from .spans import byte_view
 from .strings import write_strings
@@ -95,20 +96,54 @@ def _write_data(
     with Copies(stream) as copies:
         for name in sorted(tensors):
             place = f"{prefix}: tensor {named(name)}"
+            pieces = tensors.pieces(name) if isinstance(tensors, Source) else None
+            if pieces is not None and isinstance(tensors, Source):
+                written[name] = tensors.infos[name]
+                offset = _write_pieces(stream, entries, tensors.infos[name], pieces, offset, place)
+                continue
             dtype, shape, size, crc = _write_tensor(stream, copies, tensors, name, place)
             written[name] = TensorInfo(name, dtypes.BY_NUMBER[dtype].name, shape, size)
             if isinstance(tensors, Source):
                 check_described(place, tensors.infos[name], written[name].dtype, shape)
-            dims = b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
-            entry = field(1, dtype) + field(2, dims)
-            if offset:
-                entry += field(4, offset)
-            if size:
-                entry += field(5, size)
-            # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
-            entries[name.encode("utf-8")] = entry + fixed32(6, crc)
+            entries[name.encode("utf-8")] = _entry(dtype, shape, offset, size, crc)
             offset += size
     return entries
+
+
+def _entry(dtype: int, shape: Sequence[int], offset: int, size: int, crc: int) -> bytes:
+    """A BundleEntryProto."""
+    entry = field(1, dtype) + field(2, _dims(shape))
+    if offset:
+        entry += field(4, offset)
+    if size:
+        entry += field(5, size)
+    # proto3 leaves out a zero, and a fixed32 that is zero reads back as zero either way.
+    return entry + fixed32(6, crc)
+
+
+def _dims(shape: Sequence[int]) -> bytes:
+    return b"".join(field(2, field(1, extent) if extent else b"") for extent in shape)
+
+
+def _write_pieces(
+    stream: BinaryIO, entries: dict[bytes, bytes], info: TensorInfo, pieces: Sequence[Piece], offset: int, place: str
+) -> int:
+    """Writes the pieces of a tensor that lacks others; the offset behind them.
+
+    Its own entry lists them as TensorSliceProtos, and each has one of its own (see `slices.slice_key`).
+    """
+    slices = b""
+    for box, value in pieces:
+        dtype, shape, data, crc = encode_tensor(value, place)
+        check_described(place, info._replace(shape=tuple(length for _, length in box)), info.dtype, shape)
+        stream.write(data)
+        entries[slice_key(info.name, box)] = _entry(dtype, shape, offset, len(data), mask(crc))
+        extents = (field(1, start) * bool(start) + field(2, length) for start, length in box)
+        slices += field(7, b"".join(field(1, extent) for extent in extents))
+        offset += len(data)
+    number = dtypes.BY_NAME[info.dtype].number
+    entries[info.name.encode("utf-8")] = field(1, number) + field(2, _dims(info.shape)) + slices
+    return offset
 
 
 def _write_tensor(

@@ -17,6 +17,9 @@ _MOST_COMPARISONS = 5_000_000
 Extent = Tuple[int, int]
 """Start and length in one dimension; the length -1 means all of it."""
 
+Box = Tuple[Extent, ...]
+"""Start and length in every dimension, all of them known."""
+
 
 def _ordered_number(value: int) -> bytes:
     """A non-negative number: one byte for its length, then its bytes, highest first."""
@@ -49,7 +52,18 @@ def slice_key(name: str, extents: Sequence[Extent]) -> bytes:
     return key
 
 
-def resolve(extents: Sequence[Extent], shape: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def index_of(box: Box) -> tuple[slice, ...]:
+    """The NumPy index of a box."""
+    return tuple(slice(start, start + length) for start, length in box)
+
+
+def missing_elements(slices: Sequence[Sequence[Extent]], shape: tuple[int, ...]) -> int:
+    """How many elements of a tensor of `shape` are in none of its slices, if these do not overlap."""
+    sizes = [[extent if length == -1 else length for (_, length), extent in zip(each, shape)] for each in slices]
+    return max(0, element_count(shape) - sum(element_count(tuple(size)) for size in sizes))
+
+
+def resolve(extents: Sequence[Extent], shape: Sequence[int]) -> Box:
     """`extents` within a tensor of `shape`, all lengths positive numbers; WireError where they do not fit."""
     if len(extents) != len(shape):
         raise WireError(f"a slice of {len(extents)} dimensions in a tensor of {len(shape)}")
@@ -63,7 +77,7 @@ def resolve(extents: Sequence[Extent], shape: Sequence[int]) -> tuple[tuple[int,
     return tuple(resolved)
 
 
-def check_tiling(pieces: Sequence[tuple[tuple[int, int], ...]], shape: Sequence[int]) -> None:
+def check_tiling(pieces: Sequence[Box], shape: Sequence[int]) -> None:
     """Raises WireError unless the pieces cover the shape with no gap and no overlap."""
     covered = sum(element_count(tuple(length for _, length in piece)) for piece in pieces)
     whole = element_count(tuple(shape))
@@ -78,7 +92,7 @@ def check_tiling(pieces: Sequence[tuple[tuple[int, int], ...]], shape: Sequence[
         raise WireError("its slices overlap")
     axis = starts.index(max(starts))
     boxes.sort(key=lambda piece: piece[axis])
-    active: list[tuple[tuple[int, int], ...]] = []
+    active: list[Box] = []
     budget = _MOST_COMPARISONS
     for box in boxes:
         active = [other for other in active if other[axis][0] + other[axis][1] > box[axis][0]]

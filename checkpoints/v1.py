@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from . import dtypes
 from .budget import Budget
-from .checkpoint import Checkpoint, TensorInfo, allocate, element_count
+from .checkpoint import Checkpoint, Piece, TensorInfo, allocate, element_count
 from .entries import check_versions, parse_shape, parse_slice
 from .errors import CheckpointError
-from .slices import Extent, check_tiling, resolve, slice_key
+from .slices import Box, Extent, check_tiling, index_of, missing_elements, resolve, slice_key
 from .spans import open_regular
 from .table import TableReader
 from .tensorproto import parse_tensor, to_array
@@ -134,35 +134,36 @@ class V1Checkpoint(Checkpoint):
     def _describe(self, meta: Meta) -> TensorInfo:
         dtype = dtypes.BY_NUMBER[meta.dtype]
         shard = self._homes.get(slice_key(meta.name, meta.slices[0]), 0) if meta.slices else 0
-        slices = len(meta.slices) if len(meta.slices) > 1 else 0
-        return TensorInfo(meta.name, dtype.name, meta.shape, element_count(meta.shape) * dtype.size, shard, slices)
+        missing = missing_elements(meta.slices, meta.shape)
+        slices = len(meta.slices) if len(meta.slices) > 1 or missing else 0
+        nbytes = (element_count(meta.shape) - missing) * dtype.size
+        return TensorInfo(meta.name, dtype.name, meta.shape, nbytes, shard, slices, missing)
 
     def _read(self, info: TensorInfo) -> np.ndarray[Any, Any]:
+        pieces = self._pieces(info, whole=True)
+        if len(pieces) == 1:
+            return pieces[0].value
+        whole = allocate(info.shape, dtypes.numpy_dtype(info.dtype), f"{self.path}: tensor {info.name}")
+        for box, value in pieces:
+            whole[index_of(box)] = value
+        return whole
+
+    def _pieces(self, info: TensorInfo, whole: bool = False) -> list[Piece]:
         meta = self._metas[info.name]
         place = "{}: tensor {}".format(self.path, info.name)
         try:
             # In the order of the table: to go to and fro in it is to read the same block again and again.
             stored = sorted(meta.slices, key=lambda extents: slice_key(info.name, extents))
-            pieces = [(extents, resolve(extents, info.shape)) for extents in stored]
-            check_tiling([piece for _, piece in pieces], info.shape)
-            arrays = [
-                to_array(
-                    parse_tensor(self._slice(info.name, extents)),
-                    meta.dtype,
-                    tuple(length for _, length in piece),
-                    place,
-                    exact=True,
-                )
-                for extents, piece in pieces
-            ]
+            boxes = [(extents, resolve(extents, info.shape)) for extents in stored]
+            if whole:
+                check_tiling([box for _, box in boxes], info.shape)
+            return [Piece(box, self._parse(info.name, extents, meta.dtype, box, place)) for extents, box in boxes]
         except WireError as error:
             raise CheckpointError("{}: {}".format(place, error)) from None
-        if len(arrays) == 1:
-            return arrays[0]
-        whole = allocate(info.shape, dtypes.numpy_dtype(info.dtype), place)
-        for array, (_, piece) in zip(arrays, pieces):
-            whole[tuple(slice(start, start + length) for start, length in piece)] = array
-        return whole
+
+    def _parse(self, name: str, extents: tuple[Extent, ...], dtype: int, box: Box, place: str) -> Any:
+        proto = parse_tensor(self._slice(name, extents))
+        return to_array(proto, dtype, tuple(length for _, length in box), place, exact=True)
 
     def _slice(self, name: str, extents: tuple[Extent, ...]) -> memoryview:
         """The TensorProto of one slice."""

@@ -51,6 +51,8 @@ def left_out(path: str, infos: Iterable[TensorInfo]) -> dict[str, str]:
             left[info.name] = f"{info.dtype}, which is not decoded"
         elif info.dtype == "string" and not text and is_bookkeeping(info.name):
             left[info.name] = "bookkeeping, in text"
+        elif info.missing and not text:
+            left[info.name] = "a part of a slot of a partitioned variable"
     return left
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ..checkpoint import Checkpoint, Stored
+    from ..checkpoint import Checkpoint, Piece, Stored
     from ..source import Source
 
 EXAMPLE = """example:
@@ -103,7 +103,11 @@ def _watched(source: Source) -> Source:
             meter.step()
         return found
 
-    return Source(source.infos, read, stored)
+    def pieces(name: str) -> list[Piece]:
+        meter.step()
+        return source.pieces(name) or []
+
+    return Source(source.infos, read, stored, pieces)
 
 
 def _with_model(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[int, int, str]:

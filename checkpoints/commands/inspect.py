@@ -43,7 +43,7 @@ def _digests(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _readable(info: TensorInfo) -> bool:
-    return info.dtype not in ("variant", "resource")
+    return info.dtype not in ("variant", "resource") and not info.missing
 
 
 def _print_json(checkpoint: Checkpoint, roles: dict[str, Role], digests: dict[str, str]) -> None:
@@ -83,7 +83,7 @@ def _print_table(checkpoint: Checkpoint, roles: dict[str, Role], digests: dict[s
         told = alike.get(kind)
         if told is None:
             shape = "x".join(map(str, info.shape)) or "scalar"
-            shard = f"{info.slices} slices" if info.slices else str(info.shard)
+            shard = f"{info.slices} slice{'s' if info.slices > 1 else ''}" if info.slices else str(info.shard)
             told = alike[kind] = (info.dtype, shape, str(info.nbytes), shard, str(roles[name]))
         lines.append((name, *told, digests.get(name, "")) if digests else (name, *told))
     width = terminal_width()
