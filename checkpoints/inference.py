@@ -133,7 +133,7 @@ def _covers(group: Group, taken: Mapping[str, list[Row]], leaves: Mapping[str, T
         mine = [row for row in every if row.source == info.name]
         pieces = [piece for row in mine for piece in pieces_of(row.transform, row.source_shape, row.target_shape)]
         try:
-            check_tiling([piece.source for piece in pieces if piece.source is not None], info.shape)
+            check_tiling([box for piece in pieces for box in piece.sources()], info.shape)
         except WireError:
             return f"{leaf} has no place in the layer"
     return ""

@@ -125,7 +125,7 @@ class _Carrier:
         sources: dict[str, dict[str, str]] = {}
         wanted = [(name, slot) for name, slot, _ in targets]
         listed, problems = listed_slots(self._checkpoint.tensors, wanted, self._rows)
-        problems += self._not_of_this_kind()
+        problems += self._not_of_this_kind() + self._of_sums(wanted)
         for name, slot in listed:
             sources.setdefault(self._rows[name][0].source, {})[slot] = listed[name, slot]
         for name, slot in wanted if not problems else ():
@@ -182,6 +182,17 @@ class _Carrier:
         if self._kind == "rmsprop" and centered != bool(self._setting("centered")):
             return [f"centered is {centered} in the file, and not in this {own}: their slots differ"]
         return []
+
+    def _of_sums(self, wanted: list[tuple[str, str]]) -> list[str]:
+        """Variables that are the sum of two in the file, each of which was trained with state of its own."""
+        names = dict.fromkeys(name for name, _ in wanted)
+        rows = [row for name in names for row in self._rows.get(name, ()) if row.action == "load"]
+        return [
+            f"{row.target}: is the sum of the two biases in {row.source} (CuDNNLSTM), both of which were trained: they "
+            "move twice as far together in a step, so no state of one bias goes on as theirs; train on without it"
+            for row in rows
+            if any(piece.plus for piece in pieces_of(row.transform, row.source_shape, row.target_shape))
+        ]
 
     def _rate(self) -> float:
         """The learning rate of the optimizer's next step, whether it is constant or follows a schedule."""

@@ -311,7 +311,7 @@ class _Planner:
             self._transformed.add(info.name)
         elif pieces:
             self._copied.append(row)
-        return row, bool(pieces) and [piece.source for piece in pieces] != [whole(info.shape)]
+        return row, bool(pieces) and [piece.sources() for piece in pieces] != [[whole(info.shape)]]
 
     def _by_layer_rules(self) -> None:
         """Rules for whole layers, over the tensors that they claimed."""

@@ -238,7 +238,7 @@ class Problems:
                 parts.setdefault(row.source, []).append(row)
         for name, group in parts.items():
             pieces = [self._try(row) for row in group]
-            boxes = [piece.source for some in pieces for piece in some if piece.source is not None]
+            boxes = [box for some in pieces for piece in some for box in piece.sources()]
             problem = _tiling(boxes, group[0].source_shape)
             if problem and all(pieces):
                 used = ", ".join(f"{row.transform} to {named(row.target or '')}" for row in group)

@@ -152,7 +152,7 @@ def _not_whole(rows: Sequence[Row], both: bool = False) -> list[str]:
             continue
         sides = [(False, row.target or "", target, [piece.target for piece in pieces])]
         if load and both:
-            sides.append((True, row.source, source, [piece.source for piece in pieces if piece.source is not None]))
+            sides.append((True, row.source, source, [box for piece in pieces for box in piece.sources()]))
         for taken, name, side, boxes in sides:
             first, every = ends.setdefault((taken, name), (side, []))
             every += boxes

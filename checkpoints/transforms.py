@@ -22,7 +22,8 @@ Box = Tuple[Tuple[int, int], ...]
 class Piece(NamedTuple):
     """A box of the source that becomes a box of the target: permuted by `axes`, reshaped, then `add` added.
 
-    Where there is a `fold`, the box is first of all given that shape.
+    Where there is a `fold`, the box is first of all given that shape. Where there is `plus`, the elements of that box
+    of the source are added to those of `source`; on the way back they are zero, as no sum can be taken apart.
 
     Where `source` is None, the box of the target is filled with `add`: what the model has and the file has not.
     """
@@ -32,6 +33,11 @@ class Piece(NamedTuple):
     axes: tuple[int, ...] | None = None
     add: float = 0.0
     fold: Shape | None = None
+    plus: Box | None = None
+
+    def sources(self) -> list[Box]:
+        """The boxes that are taken from the source."""
+        return [box for box in (self.source, self.plus) if box is not None]
 
 
 Pieces = Callable[..., List[Piece]]
@@ -102,6 +108,8 @@ def apply(piece: Piece, source: np.ndarray[Any, Any], target: np.ndarray[Any, An
         target[index_of(piece.target)] = _plus(np.zeros((), target.dtype), piece.add)
         return
     value = source[index_of(piece.source)]
+    if piece.plus is not None:
+        value = _sum(value, source[index_of(piece.plus)])
     if piece.fold is not None:
         value = value.reshape(piece.fold)
     if piece.axes is not None:
@@ -127,10 +135,26 @@ def _plus(value: np.ndarray[Any, Any], amount: float) -> np.ndarray[Any, Any]:
         raise ValueError(f"{amount:g} cannot be added: {error}") from None
 
 
+def _sum(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The sum in the type of both; ValueError for types that cannot be computed with."""
+    if not first.dtype.names:
+        summed: np.ndarray[Any, Any] = first + second
+        return summed
+    name = first.dtype.names[0]
+    try:
+        return dtypes.cast(dtypes.widen(first).astype("f4") + dtypes.widen(second).astype("f4"), name)
+    except TypeError as error:
+        raise ValueError(f"two parts cannot be added: {error}") from None
+
+
 def apply_inverse(piece: Piece, target: np.ndarray[Any, Any], source: np.ndarray[Any, Any]) -> None:
     """Copies one piece of a forward transform back, from `target` into `source`."""
     if piece.source is None:
         return
+    if piece.plus is not None:
+        import numpy as np
+
+        source[index_of(piece.plus)] = np.zeros((), source.dtype)
     value = target[index_of(piece.target)]
     value = _plus(value, -piece.add)
     shape = box_shape(piece.source)

@@ -2,9 +2,10 @@
 
 Each gate's kernels are as cuDNN wants them: the recurrent one transposed, the other one with the shape that it has in
 GRU but its elements column by column. There are two biases, one behind the other in one dimension: a GRU with
-`reset_after=True` has both as rows; an LSTM has their sum, which no plan could take apart on the way back.
-Nothing in the names tells these layers from GRU and LSTM, and the shapes of their kernels do not either: the bias does.
-Source: `_convert_rnn_weights` in Keras 2's `hdf5_format.py`.
+`reset_after=True` has both as rows; an LSTM has their sum. A sum cannot be taken apart: on the way back the first bias
+is all of it and the second zero, with which the layer computes the same. Nothing in the names tells these layers from
+GRU and LSTM, and the shapes of their kernels do not either: the bias does. Source: `_convert_rnn_weights` in Keras 2's
+`hdf5_format.py`.
 """
 
 from __future__ import annotations
@@ -21,29 +22,35 @@ if TYPE_CHECKING:
 
 _LEAVES = ("kernel", "recurrent_kernel", "bias")
 _CLASSES = {3: "GRU", 4: "LSTM"}
-_OWN = "keras_cudnn_gru."
+_OWN = {"GRU": "keras_cudnn_gru.", "LSTM": "keras_cudnn_lstm."}
 
 
 @register("keras_cudnn_gru.kernel")
-def kernel(source: Shape, target: Shape) -> list[Piece]:
+def gru_kernel(source: Shape, target: Shape) -> list[Piece]:
     """Source and target (inputs, 3 units), in the source each gate's elements column by column."""
-    rows, units = _gates(source, target)
-    boxes = [((0, rows), (gate * units, units)) for gate in range(3)]
-    return [Piece(box, box, (1, 0), fold=(units, rows)) for box in boxes]
+    return _column_by_column(source, target, 3)
+
+
+@register("keras_cudnn_lstm.kernel")
+def lstm_kernel(source: Shape, target: Shape) -> list[Piece]:
+    """Source and target (inputs, 4 units), in the source each gate's elements column by column."""
+    return _column_by_column(source, target, 4)
 
 
 @register("keras_cudnn_gru.recurrent_kernel")
-def recurrent_kernel(source: Shape, target: Shape) -> list[Piece]:
+def gru_recurrent_kernel(source: Shape, target: Shape) -> list[Piece]:
     """Source and target (units, 3 units), each gate transposed."""
-    rows, units = _gates(source, target)
-    if rows != units:
-        raise ValueError(f"{rows} rows are not the units of 3 gates in {source[1]} columns")
-    boxes = [((0, units), (gate * units, units)) for gate in range(3)]
-    return [Piece(box, box, (1, 0)) for box in boxes]
+    return _transposed(source, target, 3)
+
+
+@register("keras_cudnn_lstm.recurrent_kernel")
+def lstm_recurrent_kernel(source: Shape, target: Shape) -> list[Piece]:
+    """Source and target (units, 4 units), each gate transposed."""
+    return _transposed(source, target, 4)
 
 
 @register("keras_cudnn_gru.bias")
-def bias(source: Shape, target: Shape) -> list[Piece]:
+def gru_bias(source: Shape, target: Shape) -> list[Piece]:
     """Source (6 units,), target (2, 3 units)."""
     if len(source) != 1 or source[0] % 6:
         raise ValueError("the length is not 6 times the units")
@@ -53,18 +60,47 @@ def bias(source: Shape, target: Shape) -> list[Piece]:
     return [Piece(((row * half, half),), ((row, 1), (0, half))) for row in range(2)]
 
 
-def _gates(source: Shape, target: Shape) -> tuple[int, int]:
-    """Rows, and the columns of one of the three gates."""
-    if len(source) != 2 or source != target or source[1] % 3:
-        raise ValueError("the shapes are not the same (rows, 3 units)")
-    return source[0], source[1] // 3
+@register("keras_cudnn_lstm.bias")
+def lstm_bias(source: Shape, target: Shape) -> list[Piece]:
+    """Source (8 units,), target (4 units,): the sum of both halves."""
+    if len(source) != 1 or source[0] % 8 or target != (source[0] // 2,):
+        raise ValueError("the lengths are not 8 and 4 times the units")
+    half = target[0]
+    return [Piece(((0, half),), ((0, half),), plus=((half, half),))]
+
+
+def _column_by_column(source: Shape, target: Shape, gates: int) -> list[Piece]:
+    rows, units = _units(source, target, gates)
+    boxes = [((0, rows), (gate * units, units)) for gate in range(gates)]
+    return [Piece(box, box, (1, 0), fold=(units, rows)) for box in boxes]
+
+
+def _transposed(source: Shape, target: Shape, gates: int) -> list[Piece]:
+    rows, units = _units(source, target, gates)
+    if rows != units:
+        raise ValueError(f"{rows} rows are not the units of {gates} gates in {source[1]} columns")
+    boxes = [((0, units), (gate * units, units)) for gate in range(gates)]
+    return [Piece(box, box, (1, 0)) for box in boxes]
+
+
+def _units(source: Shape, target: Shape, gates: int) -> tuple[int, int]:
+    """Rows, and the columns of one of the gates."""
+    if len(source) != 2 or source != target or source[1] % gates:
+        raise ValueError(f"the shapes are not the same (rows, {gates} units)")
+    return source[0], source[1] // gates
 
 
 LAYOUTS = (
     Layout(
         "CuDNNGRU of Keras",
-        tuple(Part(leaf, leaf, _OWN + leaf) for leaf in _LEAVES),
+        tuple(Part(leaf, leaf, _OWN["GRU"] + leaf) for leaf in _LEAVES),
         note="for a Keras GRU with reset_after=True",
+        needs=_LEAVES,
+    ),
+    Layout(
+        "CuDNNLSTM of Keras",
+        tuple(Part(leaf, leaf, _OWN["LSTM"] + leaf) for leaf in _LEAVES),
+        note='its two biases added; for a Keras LSTM with recurrent_activation="sigmoid", as Keras has it but in 1.15',
         needs=_LEAVES,
     ),
 )
@@ -92,14 +128,12 @@ class CuDNNLayer(NamedTuple):
             f"{self.scope or self.leaves['kernel'].name} is a CuDNN{self.kind} of Keras (bias "
             f"{list(self.leaves['bias'].shape)}), whose kernels are stored in another order than those of {self.kind}: "
         )
-        if self.kind == "GRU":
-            return told + "all three of its tensors go into a GRU with reset_after=True together, and nowhere else"
-        told += "it is not converted, as the two halves of its bias would have to be added. Keras 2 does when it loads "
-        return told + "the .h5 (load_weights, in TensorFlow 2.15 and before): save what it has loaded, and take that"
+        whole = "GRU with reset_after=True" if self.kind == "GRU" else "LSTM"
+        return told + f"all three of its tensors go into {whole} together, and nowhere else"
 
 
 def _right(row: Row, layer: CuDNNLayer, targets: Mapping[str, Target]) -> bool:
-    if row.action == "ignore" or row.transform.startswith(_OWN):
+    if row.action == "ignore" or row.transform.startswith(_OWN[layer.kind]):
         return True
     return layer.suits((row.target or "").rpartition("/")[0], targets)
 

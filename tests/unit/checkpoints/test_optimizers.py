@@ -405,3 +405,15 @@ def test_momentum_of_keras_under_a_name_of_its_own_is_a_velocity_already(slot, n
         optimizer = SGD()
         load_optimizer(plan, checkpoint, optimizer, variables, steps=3, name=named)
     assert optimizer.momentums[0].numpy().tolist() == velocity
+
+
+def test_sums_of_biases_have_no_slots(tmp_path):
+    """The two biases of a CuDNNLSTM become one, which has no state that would go on as theirs."""
+    shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (32,)}
+    values = {f"rnn/{leaf}{slot}": np.ones(s, "f4") for leaf, s in shapes.items() for slot in ("", "/Adam", "/Adam_1")}
+    write_saver(tmp_path / "m", values)
+    variables = {f"rnn/{leaf}": Variable(shape if leaf != "bias" else (16,)) for leaf, shape in shapes.items()}
+    with open_checkpoint(tmp_path / "m") as checkpoint:
+        plan = make_plan(checkpoint, variables, [Ignore(".*/Adam.*", "state")], infer=True)
+        with pytest.raises(MappingError, match=r"rnn/bias: is the sum of the two biases in rnn/bias \(CuDNNLSTM\)"):
+            load_optimizer(plan, checkpoint, Adam(), variables, steps=3)
