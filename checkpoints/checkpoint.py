@@ -152,10 +152,10 @@ class Checkpoint:
 
     def roles(self) -> dict[str, Role]:
         """What each tensor is: a variable, a slot of one, a counter, ... (see `checkpoints.roles`)."""
-        from .objects import object_names
+        from .objects import shared_names
         from .roles import infer_roles
 
-        return infer_roles(self.tensors, object_names(self))
+        return infer_roles(self.tensors, shared_names(self), self.optimizer)
 
     def listed_variables(self) -> dict[str, Place]:
         """Where Keras lists each variable, by the tensor's name, where the file says so (see `layer_order`)."""

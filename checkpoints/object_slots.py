@@ -7,10 +7,10 @@ with its new ones, and `adam/fc_kernel_momentum` in Keras 3. The slots get the n
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Container, Iterable, Mapping, NamedTuple, Sequence
 
 from .objects import VALUE
-from .optimizer_kinds import kind_of_name
+from .optimizer_kinds import is_index, kind_of_name
 
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SLOTS: dict[str, dict[str, str]] = {
     "adam": {"m": "m", "v": "v", "vhat": "vhat", "momentum": "m", "velocity": "v", "velocity_hat": "vhat"},
     "rmsprop": {"velocity": "rms", "momentum": "momentum", "average_gradient": "mg"},
+    "adadelta": {"accum_grad": "accum", "accumulated_grad": "accum"},
     "adagrad": {"accumulator": "accumulator"},
     "ftrl": {"accumulator": "accumulator", "linear": "linear"},
     # Not TF 1's accumulator: it has the learning rate in it.
@@ -28,8 +29,11 @@ _SLOTS: dict[str, dict[str, str]] = {
 _TOGETHER = {"v": "m", "linear": "accumulator"}
 IN_HDF5 = "optimizer_weights/"
 IN_ARCHIVE = "optimizer/vars/"
-_ANY = {slot for slots in _SLOTS.values() for slot in slots}
-_BY_NAME = _ANY | {"rms", "mg"}
+_BY_NAME = {slot for slots in _SLOTS.values() for slot in slots} | {"rms", "mg", "accum_var"}
+
+
+# Of a slot's name. To try every word of a very long name takes the square of its length.
+_MOST_WORDS = 16
 
 
 class ObjectSlot(NamedTuple):
@@ -40,8 +44,11 @@ class ObjectSlot(NamedTuple):
     optimizer: str
 
 
-def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
-    """The slots among the tensors of an object-based checkpoint: key to slot. `names` gives their full names by key."""
+def find_slots(names: Mapping[str, str], optimizers: Container[str] = ()) -> dict[str, ObjectSlot]:
+    """The slots among the tensors of an object-based checkpoint or HDF5 file: key to slot, by the full names by key.
+
+    `optimizers` are the paths of objects that are optimizers for certain: what these keep is a slot, whatever its name.
+    """
     owners = {name: key for key, name in names.items()}
     if any(key.startswith(IN_HDF5) for key in names):
         # HDF5 puts a variable below its layer's group, under a name that the layer may have had before.
@@ -52,8 +59,9 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
     found = {}
     for key, name in names.items():
         if "/_variables/" in key or key.startswith(IN_HDF5):
-            parsed = _keras_2(name, owners) or _keras_3(name, flat) or _legacy(name, owners)
-            if parsed is not None:
+            parsed = _behind_slot(name, owners) or _behind_owner(name, owners) or _joined(name, flat)
+            certain = key.startswith(IN_HDF5) or optimizer_of(key) in optimizers
+            if parsed is not None and (certain or parsed.slot in _BY_NAME):
                 found[key] = parsed
     # Some releases leave the optimizer's name out; its slots tell which one it was.
     guess = _guess({slot.slot for slot in found.values() if not slot.optimizer})
@@ -62,6 +70,44 @@ def find_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
         key: _named_as_in_tf1(slot, slot.optimizer.replace("rm_sprop", "rmsprop") or guess)
         for key, slot in found.items()
     }
+
+
+def marked_slots(names: Mapping[str, str]) -> dict[str, ObjectSlot]:
+    """What an object-based checkpoint itself marks as slots: key to slot. `names` gives their full names by key.
+
+    Keras calls them `Adam/fc/kernel/m`, in a graph `training/Adam/fc/kernel/m`; TF 1's own optimizers `fc/kernel/Adam`
+    and `fc/kernel/Adam_1`, and what each of these is, the key says. The optimizer of one without a name is called as
+    the attribute that it is under.
+    """
+    found: dict[str, ObjectSlot] = {}
+    own: dict[str, str] = {}
+    for key, name in names.items():
+        owner, marked, path = key.partition("/.OPTIMIZER_SLOT/")
+        if not marked:
+            continue
+        variable, slot = names.get(owner + VALUE, ""), path[: -len(VALUE)].rpartition("/")[2]
+        before, _, _ = name.partition(f"/{variable}/")
+        if variable and name.startswith(variable + "/") and "/" not in name[len(variable) + 1 :]:
+            own[key] = name[len(variable) + 1 :]
+            found[key] = ObjectSlot(owner + VALUE, slot, own[key])
+        elif variable and before != name:
+            found[key] = ObjectSlot(owner + VALUE, slot, before.rpartition("/")[2])
+        else:
+            found[key] = ObjectSlot(owner + VALUE, slot, optimizer_of(key).rpartition("/")[2])
+    # Of several slots of one optimizer, the first bears its name, the others that and a number.
+    first = {(found[key].of, optimizer_of(key), name) for key, name in own.items()}
+    for key, name in own.items():
+        plain, _, number = name.rpartition("_")
+        if is_index(number) and (found[key].of, optimizer_of(key), plain) in first:
+            found[key] = found[key]._replace(optimizer=plain)
+        elif is_index(number) and kind_of_name(plain):
+            found[key] = found[key]._replace(optimizer=plain)
+    return {key: _with_rate(slot) if key not in own else slot for key, slot in found.items()}
+
+
+def _with_rate(slot: ObjectSlot) -> ObjectSlot:
+    """Keras's momentum is not TF 1's: it has the learning rate in it."""
+    return slot._replace(slot="velocity") if kind_of_name(slot.optimizer) == "sgd" else slot
 
 
 def optimizer_of(name: str) -> str:
@@ -128,22 +174,23 @@ def _guess(slots: set[str]) -> str:
     return "Adam" if {"m", "v"} <= slots else "RMSprop" if "velocity" in slots else "SGD" if "m" in slots else ""
 
 
-def _keras_2(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
-    first, _, rest = name.partition("/")
-    for optimizer, text in (("", name), (first, rest)):
-        slot, _, of = text.partition("/")
-        if slot in _ANY and of in owners:
-            return ObjectSlot(owners[of], slot, optimizer)
+def _behind_slot(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
+    """`m/fc/kernel` and `Adam/m/fc/kernel`."""
+    parts = name.split("/")
+    for place in (1, 2):
+        of = owners.get("/".join(parts[place:]))
+        if of is not None and owners.get(name) != of:
+            return ObjectSlot(of, parts[place - 1], parts[0] if place == 2 else "")
     return None
 
 
-def _legacy(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
+def _behind_owner(name: str, owners: Mapping[str, str]) -> ObjectSlot | None:
     """`Adam/fc/kernel/m`, in TF 1 `training/Adam/fc/kernel/m`: what stands before the variable names the optimizer."""
     path, _, slot = name.rpartition("/")
     parts = path.split("/")
     for place in range(1, len(parts)):
         of = owners.get("/".join(parts[place:]))
-        if of is not None and slot in _ANY:
+        if of is not None:
             return ObjectSlot(of, slot, parts[place - 1])
     return None
 
@@ -156,12 +203,16 @@ def names_in_hdf5(tensors: Iterable[str]) -> dict[str, str]:
     return {name: name[len(IN_HDF5) :] if name.startswith(IN_HDF5) else name for name in names}
 
 
-def _keras_3(name: str, flat: Mapping[str, list[str]]) -> ObjectSlot | None:
+def _joined(name: str, flat: Mapping[str, list[str]]) -> ObjectSlot | None:
+    """`adam/fc_kernel_momentum`: the variable is the longest that the name can begin with."""
     optimizer, _, rest = name.partition("/")
-    for slot in _ANY:
-        keys = flat.get(rest[: -len(slot) - 1], []) if rest.endswith("_" + slot) else []
+    parts = rest.rsplit("_", _MOST_WORDS)
+    for place in range(len(parts) - 1, 0, -1):
+        keys = flat.get("_".join(parts[:place]), [])
         if len(keys) == 1:
-            return ObjectSlot(keys[0], slot, optimizer)
+            return ObjectSlot(keys[0], "_".join(parts[place:]), optimizer)
+        if keys:
+            return None
     return None
 
 

@@ -8,7 +8,7 @@ Source: `tensorflow/core/protobuf/trackable_object_graph.proto`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Mapping
 
 from .errors import CheckpointError
 from .wire import WireError, fields, message, text
@@ -33,10 +33,21 @@ def object_graph(checkpoint: Checkpoint) -> memoryview | None:
 
 
 def object_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """Key to full name, for the tensors of an object-based checkpoint that have one of their own; else nothing.
+    """Key to full name, for the tensors of an object-based checkpoint that have one of their own; else nothing."""
+    return unique_names(shared_names(checkpoint))
 
-    Names that several tensors share tell nothing apart and are left out.
-    """
+
+def unique_names(names: Mapping[str, str]) -> dict[str, str]:
+    """`names` without those that several tensors share, which tell nothing apart."""
+    counts: dict[str, int] = {}
+    for key, name in names.items():
+        if not key.startswith(AGAIN + "/"):
+            counts[name] = counts.get(name, 0) + 1
+    return {key: name for key, name in names.items() if counts.get(name) == 1 and not key.startswith(AGAIN + "/")}
+
+
+def shared_names(checkpoint: Checkpoint) -> dict[str, str]:
+    """Key to full name, for all tensors of an object-based checkpoint that have one, shared or not; else nothing."""
     graph = object_graph(checkpoint)
     if graph is None:
         return {}
@@ -45,13 +56,7 @@ def object_names(checkpoint: Checkpoint) -> dict[str, str]:
     except WireError:
         # The graph only helps: a damaged one is reported when somebody reads it.
         return {}
-    found = {key: name for key, name in names.items() if key in checkpoint.tensors and name}
-    counts: dict[str, int] = {}
-    for key, name in found.items():
-        if key.startswith(AGAIN + "/"):
-            continue
-        counts[name] = counts.get(name, 0) + 1
-    return {key: name for key, name in found.items() if counts.get(name) == 1 and not key.startswith(AGAIN + "/")}
+    return {key: name for key, name in names.items() if key in checkpoint.tensors and name}
 
 
 def _parse(data: memoryview) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Container
 
 from .errors import CheckpointError
 
@@ -17,8 +17,26 @@ _ALIASES = {
 }
 # Known so that they are not taken for another: their slots have the same names or shapes, and hold something else.
 _OTHERS = ("adadelta", "adafactor", "adagradda", "adamax", "lamb", "lars", "lion", "muon", "nadam", "yogi")
+SLOTS: dict[str, tuple[str, ...]] = {
+    "adadelta": ("accum", "accum_update"),
+    "adagrad": ("accumulator",),
+    "adagradda": ("gradient_accumulator", "gradient_squared_accumulator"),
+    "adam": ("m", "v"),
+    "adamax": ("m", "v"),
+    "ftrl": ("accumulator", "linear"),
+    "momentum": ("accumulator",),
+    "nadam": ("m", "v"),
+    "rmsprop": ("rms", "momentum"),
+}
+"""The slots of TF 1's optimizers, in the order of their suffixes (none, `_1`, ...)."""
+
+# Those of three: of people's own AMSGrad, and of RMSProp that is centered.
+_THREE = {"adam": ("m", "v", "vhat"), "rmsprop": ("rms", "mg", "momentum")}
+# As many slots of one name as it takes to tell these apart, and RMSProp twice from RMSProp that is centered.
+_MOST_COUNTED = 5
 _KINDS = {alias: kind for kind, aliases in _ALIASES.items() for alias in aliases}
 _KINDS.update((name, name) for name in _OTHERS)
+_INDEX = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -29,6 +47,32 @@ def kind_of_name(name: str) -> str:
     """
     plain = _NUMBER.sub("", name.rpartition("/")[2].lower()).replace("_", "")
     return _KINDS.get(plain) or _KINDS.get(plain[: -len("optimizer")] if plain.endswith("optimizer") else "", "")
+
+
+def is_index(text: str) -> bool:
+    """Whether a part of a name is a number that tells slots apart; not all that `str.isdigit` allows is one."""
+    return bool(_INDEX.fullmatch(text))
+
+
+def count_slots(name: str, tensors: Container[str]) -> int:
+    """How many slots there are under `name`, `name_1` and so on, counted no further than `numbered_slot` asks."""
+    count = 1
+    while count < _MOST_COUNTED and f"{name}_{count}" in tensors:
+        count += 1
+    return count
+
+
+def numbered_slot(kind: str, name: str, index: int, count: int) -> tuple[str, str]:
+    """The optimizer and the slot of number `index` among the `count` that a variable has under one name.
+
+    Another optimizer of the same name on the same variable goes on with the numbers: `Adam_2` and `Adam_3` are m and v
+    of a second Adam, here called `Adam_2`. What cannot be told apart keeps its number for a name.
+    """
+    slots = _THREE[kind] if count == 3 and kind in _THREE else SLOTS.get(kind, ())
+    if not slots or (kind == "rmsprop" and count > 4):
+        return name, str(index)
+    first = index // len(slots) * len(slots)
+    return f"{name}_{first}" if first else name, slots[index - first]
 
 
 def kind_of(optimizer: Any) -> str:

@@ -19,9 +19,9 @@ from .errors import CheckpointError, MappingError
 from .keras_models import assign, value_of
 from .object_slots import IN_ARCHIVE, IN_HDF5, listed_slots, optimizer_of
 from .objects import GRAPH, VALUE
-from .optimizer_kinds import fits, kind_of, kind_of_name, plain_value
+from .optimizer_kinds import SLOTS, fits, kind_of, kind_of_name, plain_value
 from .plan import Plan, Row, group_by_target
-from .roles import SLOTS, Role
+from .roles import Role
 from .transforms import apply, pieces_of
 
 _LISTS = {

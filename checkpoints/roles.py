@@ -11,27 +11,16 @@ import re
 from typing import Mapping, NamedTuple
 
 from .checkpoint import TensorInfo
-from .object_slots import find_slots, names_in_hdf5, optimizer_paths, slots_by_name
-from .objects import AGAIN, VALUE
-from .optimizer_kinds import kind_of_name
-
-SLOTS: dict[str, tuple[str, ...]] = {
-    "adadelta": ("accum", "accum_update"),
-    "adagrad": ("accumulator",),
-    "adagradda": ("gradient_accumulator", "gradient_squared_accumulator"),
-    "adam": ("m", "v", "vhat"),
-    "adamax": ("m", "v"),
-    "ftrl": ("accumulator", "linear"),
-    "momentum": ("accumulator",),
-    "rmsprop": ("rms", "momentum", "momentum"),
-}
-"""The slots of TF 1's optimizers, in the order of their suffixes (none, `_1`, `_2`)."""
+from .object_slots import find_slots, marked_slots, names_in_hdf5, optimizer_paths, slots_by_name
+from .objects import AGAIN, VALUE, unique_names
+from .optimizer_kinds import count_slots, is_index, kind_of_name, numbered_slot
+from .partitioned_slots import partition_owner
 
 _SHADOW = "ExponentialMovingAverage"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/OBJECT_CONFIG_JSON", "_LAYER_METADATA")
 _NO_NUMBERS = ("string", "variant", "resource")
 _POWER = re.compile(r"beta[12]_power(_\d+)?")
-_STEP = re.compile(r"(global_step|iter|iteration|iterations|save_counter|step)(_\d+)?")
+_STEP = re.compile(r"(.*_)?(steps?|iter|iterations?|save_counter)(_\d+)?")
 
 
 class Role(NamedTuple):
@@ -66,8 +55,13 @@ _VARIABLE = Role("variable")
 _MARKS = (*_BOOKKEEPING, VALUE, "optimizer_weights/", "optimizer/vars/", "metrics/")
 
 
-def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | None = None) -> dict[str, Role]:
-    """The role of every tensor, by name. `names` gives the full names of an object-based checkpoint's tensors."""
+def infer_roles(
+    tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | None = None, optimizer: str = ""
+) -> dict[str, Role]:
+    """The role of every tensor, by name. `names` gives the full names of an object-based checkpoint's tensors.
+
+    `optimizer` is the one whose state is in a Keras file without names.
+    """
     names = names or {}
     every = "\n".join(tensors)
     marked = any(mark in every for mark in _MARKS)
@@ -78,8 +72,9 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
     for name, info in tensors.items():
         scope = name.rpartition("/")[0]
         # Most tensors of most files are variables, and thousands of them are asked about.
-        if marked or not info.shape or scope.rpartition("/")[2] in ends or info.dtype in _NO_NUMBERS:
-            roles[name] = _infer(info, tensors, names.get(name, ""), optimizers)
+        likely = not info.shape or scope[-1:].isdigit() or scope.rpartition("/")[2] in ends
+        if marked or likely or info.dtype in _NO_NUMBERS:
+            roles[name] = _infer(info, tensors, optimizers)
         else:
             roles[name] = _VARIABLE
     if "iter" in ends or "iteration" in ends:
@@ -87,10 +82,15 @@ def infer_roles(tensors: Mapping[str, TensorInfo], names: Mapping[str, str] | No
         roles.update((name, Role("slot", *slot)) for name, slot in slots.items())
         for name, optimizer in others.items():
             roles[name] = Role("hyperparameter" if tensors[name].dtype != "int64" else "counter", optimizer=optimizer)
-    names = names or names_in_hdf5(tensors)
-    for name, slot in (find_slots(names) if names else {}).items():
-        if name in roles:
-            roles[name] = Role("slot", *slot)
+    if marked:
+        own = unique_names(names) if names else names_in_hdf5(tensors)
+        every_name = {**dict.fromkeys(tensors, ""), **names}
+        for name, slot in {**marked_slots(every_name), **find_slots(own, optimizers)}.items():
+            if name in roles:
+                roles[name] = Role("slot", *slot)
+    if optimizer:
+        unnamed = [name for name, role in roles.items() if role.optimizer == "optimizer"]
+        roles.update((name, roles[name]._replace(optimizer=optimizer)) for name in unnamed)
     return roles
 
 
@@ -99,20 +99,20 @@ def is_bookkeeping(name: str) -> bool:
     return any(mark in name for mark in _BOOKKEEPING)
 
 
-def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str, optimizers: set[str]) -> Role:
+def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], optimizers: set[str]) -> Role:
     name = info.name
     if is_bookkeeping(name):
         return Role("bookkeeping")
     if info.dtype in _NO_NUMBERS:
         return Role("string" if info.dtype == "string" else "bookkeeping")
     if name.endswith(VALUE):
-        return _infer_object(info, full_name, optimizers)
+        return _infer_object(info, optimizers)
     last = name.rpartition("/")[2]
     if name.startswith(("optimizer_weights/", "optimizer/vars/")):
         # In Keras's own files the optimizer's state has a place of its own.
         if not info.shape and info.dtype == "int64":
             return Role("counter")
-        if last == "learning_rate":
+        if not info.shape:
             return Role("hyperparameter", optimizer="optimizer")
         return Role("slot", "a variable", "state", "optimizer")
     if name.startswith("metrics/"):
@@ -122,22 +122,26 @@ def _infer(info: TensorInfo, tensors: Mapping[str, TensorInfo], full_name: str, 
             return Role("counter", optimizer=f"power of Adam's {last[:5]}")
         if _STEP.fullmatch(last) and info.dtype in ("int64", "int32"):
             return Role("counter")
-    owner = _owner(info, tensors)
+        if last == "learning_rate":
+            return Role("hyperparameter")
+    owner = _owner(info, tensors) or partition_owner(info, tensors)
     if owner is not None:
-        return _slot_role(last, owner, tensors)
+        return _slot_role(info.name, owner, tensors)
     return Role("variable")
 
 
-def _infer_object(info: TensorInfo, full_name: str, optimizers: set[str]) -> Role:
+def _infer_object(info: TensorInfo, optimizers: set[str]) -> Role:
     """The role of a tensor of an object-based checkpoint, by the path through the objects.
 
     `optimizers` are the paths of those, whatever attributes they are under.
     """
     path = info.name[: -len(VALUE)]
-    owner, _, slot = path.partition("/.OPTIMIZER_SLOT/")
-    if slot:
-        return _object_slot_role(owner + VALUE, slot.rpartition("/")[2], full_name)
+    if "/.OPTIMIZER_SLOT/" in path:
+        # Which one, `marked_slots` knows, which is asked about all of them together.
+        return Role("slot")
     last = path.rpartition("/")[2].lstrip("_")
+    if not info.shape and _POWER.fullmatch(last):
+        return Role("counter", optimizer=f"power of Adam's {last[:5]}")
     if _STEP.fullmatch(last) and info.dtype in ("int64", "int32") and not info.shape:
         return Role("counter")
     parts = path.split("/")
@@ -155,18 +159,6 @@ def _infer_object(info: TensorInfo, full_name: str, optimizers: set[str]) -> Rol
     return Role("variable")
 
 
-def _object_slot_role(owner: str, slot: str, full_name: str) -> Role:
-    """The path calls the optimizer by its attribute; its own name is in the full name.
-
-    That is Adam/fc/kernel/m by Keras, fc/kernel/Adam by TF 1's own optimizers.
-    """
-    first, last = full_name.partition("/")[0], full_name.rpartition("/")[2]
-    if last != slot and kind_of_name(last):
-        return Role("slot", owner, slot, last)
-    # Keras's momentum is not TF 1's: it has the learning rate in it.
-    return Role("slot", owner, "velocity" if kind_of_name(first) == "sgd" else slot, first or "optimizer")
-
-
 def _owner(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
     """The variable that `info` is a slot of: the longest enclosing name, cut from the left, that has its shape."""
     enclosing = info.name.rpartition("/")[0]
@@ -178,17 +170,15 @@ def _owner(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
     return None
 
 
-def _slot_role(last: str, owner: str, tensors: Mapping[str, TensorInfo]) -> Role:
+def _slot_role(name: str, owner: str, tensors: Mapping[str, TensorInfo]) -> Role:
+    scope, _, last = name.rpartition("/")
     if last.startswith(_SHADOW):
         return Role("shadow", of=owner)
     plain, _, index = last.rpartition("_")
     if plain and index in ("m", "v"):
         return Role("slot", owner, index, plain)
-    if not index.isdigit():
+    if not is_index(index) or f"{scope}/{plain}" not in tensors:
         plain, index = last, "0"
-    kind = kind_of_name(plain)
-    slots = SLOTS.get(kind, ())
-    if kind == "rmsprop" and owner + "/" + plain + "_2" in tensors:
-        slots = ("rms", "mg", "momentum")
-    place = int(index)
-    return Role("slot", owner, slots[place] if place < len(slots) else index, plain)
+    count = count_slots(f"{scope}/{plain}", tensors)
+    optimizer, slot = numbered_slot(kind_of_name(plain), plain, int(index), count)
+    return Role("slot", owner, slot, optimizer)

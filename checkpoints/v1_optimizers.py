@@ -26,7 +26,7 @@ NAMES = {
     ("ftrl", "accumulator"): "accum",
     ("ftrl", "linear"): "linear",
 }
-"""What these optimizers call a slot, by kind and by the name that `roles.SLOTS` gives it."""
+"""What these optimizers call a slot, by kind and by the name that `optimizer_kinds.SLOTS` gives it."""
 
 _KINDS = {
     "AdamOptimizer": "adam",
