@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import CheckpointError, MappingError
     from .keras_models import model_variables
     from .open import open_checkpoint
-    from .optimizers import load_optimizer
+    from .optimizers.restore import load_optimizer
     from .plan import Ignore, Keep, Layer, Plan, Row, Rule
     from .planner import make_plan
     from .roles import Role, infer_roles
@@ -44,7 +44,7 @@ _HOMES = {
     "export": "transfer",
     "infer_roles": "roles",
     "load": "transfer",
-    "load_optimizer": "optimizers",
+    "load_optimizer": "optimizers.restore",
     "load_rules": "rules",
     "make_plan": "planner",
     "max_ulps": "ulps",

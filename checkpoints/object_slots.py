@@ -7,14 +7,13 @@ with its new ones, and `adam/fc_kernel_momentum` in Keras 3. The slots get the n
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Container, Iterable, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Container, Iterable, Mapping, NamedTuple
 
 from .objects import VALUE
 from .optimizer_kinds import is_index, kind_of_name
 
 if TYPE_CHECKING:
     from .checkpoint import TensorInfo
-    from .plan import Row
 
 _SLOTS: dict[str, dict[str, str]] = {
     "adam": {"m": "m", "v": "v", "vhat": "vhat", "momentum": "m", "velocity": "v", "velocity_hat": "vhat"},
@@ -25,8 +24,6 @@ _SLOTS: dict[str, dict[str, str]] = {
     # Not TF 1's accumulator: it has the learning rate in it.
     "sgd": {"m": "velocity", "momentum": "velocity"},
 }
-# Slots that Keras makes for a variable at once with another one.
-_TOGETHER = {"v": "m", "linear": "accumulator"}
 IN_HDF5 = "optimizer_weights/"
 IN_ARCHIVE = "optimizer/vars/"
 _BY_NAME = {slot for slots in _SLOTS.values() for slot in slots} | {"rms", "mg", "accum_var"}
@@ -221,38 +218,3 @@ def _named_as_in_tf1(slot: ObjectSlot, optimizer: str) -> ObjectSlot:
     if slots is not None:
         return ObjectSlot(slot.of, slots.get(slot.slot, slot.slot), optimizer)
     return slot._replace(optimizer=optimizer)
-
-
-def listed_slots(
-    tensors: Mapping[str, TensorInfo], wanted: Sequence[tuple[str, str]], rows: Mapping[str, Sequence[Row]]
-) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The tensor of each slot in a .keras archive, which numbers them and names none; and what does not fit.
-
-    `wanted` are (variable, slot) with the variables in the model's order, which is the order of the file: the count of
-    steps, from Keras 3 on the learning rate, then the slots, one kind of them after the other, but for Adam's m and v
-    and Ftrl's two, which go variable by variable. Source: `build` of these optimizers in Keras 2.12 to 3.
-    """
-    numbered = sorted((int(name[len(IN_ARCHIVE) :]), name) for name in tensors if name.startswith(IN_ARCHIVE))
-    if not numbered:
-        return {}, []
-    head = (
-        2 if len(numbered) > 1 and not tensors[numbered[1][1]].shape and tensors[numbered[1][1]].dtype != "int64" else 1
-    )
-    groups: dict[str, dict[str, list[str]]] = {}
-    for variable, slot in wanted:
-        groups.setdefault(_TOGETHER.get(slot, slot), {}).setdefault(variable, []).append(slot)
-    places = [(variable, slot) for group in groups.values() for variable, slots in group.items() for slot in slots]
-    if len(places) != len(numbered) - head:
-        return {}, [
-            f"the file has {len(numbered) - head} slots, the optimizer {len(places)}: another one, or not all variables"
-        ]
-    found = {}
-    problems = []
-    for (variable, slot), (_, name) in zip(places, numbered[head:]):
-        found[variable, slot] = name
-        shapes = [row.source_shape for row in rows.get(variable, ()) if row.action == "load"]
-        if shapes != [tensors[name].shape]:
-            problems.append(
-                f"{name} {list(tensors[name].shape)} is where slot {slot} of {variable} would be, and not of its shape"
-            )
-    return found, problems

@@ -28,7 +28,7 @@ from checkpoints import (
 from checkpoints.cli import main
 from checkpoints.keras_models import value_of
 
-from . import networks
+from . import goes_on, networks
 from .support import data
 
 
@@ -214,6 +214,14 @@ def test_every_optimizer_goes_on_as_in_tf1(name):
 
 
 MODEL = networks.__name__ + ":network"
+
+
+def test_unequal_steps():
+    goes_on.check_unequal(keras, keras.optimizers, data("unequal"))
+
+
+def test_partitioned_slots():
+    goes_on.check_partitioned(keras, keras.optimizers)
 
 
 @pytest.mark.parametrize("file", ["m.weights.h5", "m.keras", "m.safetensors", "m.npz", "m.ckpt"])

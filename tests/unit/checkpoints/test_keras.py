@@ -10,7 +10,7 @@ import pytest
 
 from checkpoints import CheckpointError, load, load_optimizer, make_plan, model_variables, open_checkpoint, write_saver
 
-from . import networks
+from . import goes_on, networks
 from .support import corpus, data, needs_corpus
 
 tf = pytest.importorskip("tensorflow")
@@ -104,6 +104,22 @@ def test_training_goes_on_where_slots_have_other_names_than_those_of_tf1(case):
     assert (carried.slots, carried.steps) == (2 if kind in ("SGD", "RMSprop") else 4, 20)
     assert any("outside the root" in note for note in carried.notes) == (kind == "RMSprop" and newer)
     ten_steps_lead_to(model, optimizer, golden, [golden["kernel"], golden["bias"]])
+
+
+def generations():
+    """Keras's optimizers, and the legacy ones beside them where there are both."""
+    legacy = getattr(keras.optimizers, "legacy", None)
+    return [keras.optimizers] + ([legacy] if legacy is not None and not KERAS_3 else [])
+
+
+def test_unequal_steps():
+    for module in generations():
+        goes_on.check_unequal(keras, module, data("unequal"))
+
+
+def test_partitioned_slots():
+    for module in generations():
+        goes_on.check_partitioned(keras, module)
 
 
 def test_one_model_needs_no_key_and_what_is_no_model_is_said():

@@ -12,7 +12,7 @@ import pytest
 from checkpoints import MappingError, load_optimizer, make_plan, open_checkpoint
 from checkpoints.checkpoint import TensorInfo
 from checkpoints.frozen import variable_name
-from checkpoints.object_slots import listed_slots
+from checkpoints.optimizers.archived_slots import numbered_slots
 from checkpoints.plan import Row
 from checkpoints.roles import infer_roles
 from checkpoints.weight_files import fitting
@@ -54,15 +54,15 @@ def test_slots_of_an_archive_go_by_their_places() -> None:
     there = tensors(dict(zip(names, [(), (2, 3), (2, 3), (3,), (3,)])))
     wanted = [("k", "m"), ("b", "m"), ("k", "v"), ("b", "v")]
     rows = {"k": [row("k", (2, 3))], "b": [row("b", (3,))]}
-    found, problems = listed_slots(there, wanted, rows)
+    found, problems = numbered_slots(there, wanted, rows)
     assert not problems
     assert found == {("k", "m"): names[1], ("k", "v"): names[2], ("b", "m"): names[3], ("b", "v"): names[4]}
     # RMSprop's go slot by slot, and so does Adam's vhat.
-    found, problems = listed_slots(there, [("k", "rms"), ("k", "mg"), ("b", "rms"), ("b", "mg")], rows)
+    found, problems = numbered_slots(there, [("k", "rms"), ("k", "mg"), ("b", "rms"), ("b", "mg")], rows)
     assert len(problems) == 2 and list(found) == [("k", "rms"), ("b", "rms"), ("k", "mg"), ("b", "mg")]
     # Another order of variables, and an optimizer with fewer slots, are seen.
-    assert listed_slots(there, [("b", "m"), ("b", "v"), ("k", "m"), ("k", "v")], rows)[1]
-    assert listed_slots(there, [("k", "m"), ("b", "m")], rows)[1]
+    assert numbered_slots(there, [("b", "m"), ("b", "v"), ("k", "m"), ("k", "v")], rows)[1]
+    assert numbered_slots(there, [("k", "m"), ("b", "m")], rows)[1]
 
 
 def test_what_export_lists_twice_is_taken_once() -> None:

@@ -11,9 +11,10 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from .checkpoint import Checkpoint
-from .errors import CheckpointError, MappingError
-from .keras_models import assign
+from ..checkpoint import Checkpoint
+from ..errors import CheckpointError, MappingError
+from ..keras_models import assign
+from .adam_steps import power_after
 
 NAMES = {
     ("adam", "m"): "m",
@@ -83,26 +84,19 @@ def _in_a_graph(variable: Any) -> bool:
     return False
 
 
-def assign_powers(optimizer: Any, checkpoint: Checkpoint, counters: list[str], steps: int | None) -> None:
-    """Assigns Adam's running powers: those of the file if it holds one pair of values, else those after `steps`.
+def assign_powers(optimizer: Any, checkpoint: Checkpoint, tensors: Mapping[int, str], steps: int | None) -> None:
+    """Assigns Adam's running powers: those in `tensors`, by the number of their beta, or those after `steps` if given.
 
-    Raises MappingError if the file holds the powers of several Adams and `steps` is None.
+    Raises MappingError where one of them is needed and not there.
     """
     if not hasattr(optimizer, "_get_beta_accumulators"):
         return
-    for place, power in enumerate(optimizer._get_beta_accumulators(), 1):
-        names = [name for name in counters if f"beta{place}_power" in name.rpartition("/")[2]]
-        values = {checkpoint.read(name).tobytes(): checkpoint.read(name) for name in names}
+    for number, power in enumerate(optimizer._get_beta_accumulators(), 1):
         if steps is not None:
-            beta = np.float32(getattr(optimizer, f"_beta{place}"))
-            value = np.array(beta)
-            # As TF 1 counts: multiplied once before the first step, and rounded after each.
-            for _ in range(steps):
-                value = np.array(value * beta, np.float32)
-        elif len(values) == 1:
-            value = next(iter(values.values())).astype(np.float32).reshape(())
+            value = power_after(steps, getattr(optimizer, f"_beta{number}"))
+        elif number in tensors:
+            value = checkpoint.read(tensors[number]).astype(np.float32).reshape(())
         else:
-            held = ", ".join(names) or "none"
-            problem = f"beta{place}_power: the file holds {held}: say with steps=... how many steps were made"
+            problem = f"beta{number}_power: the file holds none: say with steps=... how many steps were made"
             raise MappingError([problem], f"{checkpoint.path}: the optimizer's state does not carry over")
         assign(power, value)

@@ -1,0 +1,1 @@
+"""State of optimizers: slots and step counts, from files into optimizers and back."""
