@@ -71,8 +71,9 @@ class Checkpoint:
     """An open checkpoint of any format: `tensors` lists it, `read` reads one tensor. A context manager.
 
     `optimizer` is the class or name of the optimizer whose unnamed slots the file holds, and `optimizer_settings` what
-    it was made with, where the file says so beside them. `description` is what the file says of its Keras model, and
-    `budget` what the file may expand to.
+    it was made with, where the file says so beside them. `state_order` are the names of its optimizer's state in the
+    order in which a Keras file lists them; empty where it does not. `description` is what the file says of its Keras
+    model, and `budget` what the file may expand to.
     """
 
     format = ""
@@ -87,6 +88,7 @@ class Checkpoint:
         self.tensors: dict[str, TensorInfo] = {}
         self.optimizer = ""
         self.optimizer_settings: dict[str, Any] = {}
+        self.state_order: tuple[str, ...] = ()
         self.description = Description()
 
     def read(self, name: str) -> np.ndarray[Any, Any]:

@@ -204,6 +204,30 @@ class Hdf5(Checkpoint):
             pass
         return Description(model, said.get("keras_version", ""), said.get("backend", ""))
 
+    def _read_state(self) -> None:
+        """The optimizer that a whole model describes, and the order in which its state is listed."""
+        names = {path: name for name, path in self._paths.items()}
+        if "optimizer_weights" not in self._file:
+            return
+        try:
+            listed = self._names(self._file["optimizer_weights"], "weight_names")
+        except Exception:
+            # The order only helps: what it would have told is asked for.
+            listed = []
+        paths = [f"/optimizer_weights/{weight}" for weight in listed]
+        self.state_order = tuple(names[path] for path in paths if path in names)
+        self._describe_optimizer()
+
+    def _describe_optimizer(self) -> None:
+        try:
+            text = self._text_attribute(self._file, "training_config").encode("utf-8")
+            described = self.budget.parse_json(text, f"{self.path}: training_config")["optimizer_config"]
+            self.optimizer = str(described["class_name"]).rpartition(">")[2]
+            self.optimizer_settings = dict(described["config"])
+        except Exception:
+            # Weights alone, or a configuration that this is not made for: then the names must do.
+            return
+
     def _list(self) -> None:
         found: list[tuple[str, TensorInfo]] = []
         root = self._h5py.h5o.get_info(self._file["/"].id).addr
@@ -216,6 +240,7 @@ class Hdf5(Checkpoint):
             self._paths[name] = path
             tensors.append(info._replace(name=name))
         self.tensors = {info.name: info for info in sorted(tensors)}
+        self._read_state()
 
     def _walk(
         self, group: Any, path: str, found: list[tuple[str, TensorInfo]], above: list[int], places: Counter[int]

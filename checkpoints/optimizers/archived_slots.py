@@ -1,11 +1,11 @@
-"""Slots that a Keras file holds in an order, without saying whose they are: `.keras` and `.weights.h5`."""
+"""Slots that a Keras file holds in an order, without saying whose they are: `.keras`, `.weights.h5`, old `.h5`."""
 
 from __future__ import annotations
 
 from typing import Mapping, Sequence
 
 from ..checkpoint import Checkpoint, TensorInfo
-from ..object_slots import IN_ARCHIVE
+from ..object_slots import IN_ARCHIVE, IN_HDF5
 from ..optimizer_kinds import fits, is_index, kind_of_name
 from ..plan import Row
 from .keras_slots import Held
@@ -17,7 +17,7 @@ _TOGETHER = {"v": "m", "linear": "accumulator"}
 def of_another_kind(checkpoint: Checkpoint, held: Held, name: str | None) -> list[str]:
     """What speaks against the state in a file, which names no slots, being that of an optimizer like `held`."""
     own, written = type(held.optimizer).__name__, checkpoint.optimizer
-    if not any(tensor.startswith(IN_ARCHIVE + "1") for tensor in checkpoint.tensors):
+    if not any(tensor.startswith(IN_ARCHIVE + "1") for tensor in checkpoint.tensors) and not unnamed(checkpoint):
         return []
     if not written:
         told = f'the file does not say which optimizer its slots are of; if it was {own}, give name="{own}"'
@@ -54,6 +54,40 @@ def numbered_slots(
         groups.setdefault(_TOGETHER.get(slot, slot), {}).setdefault(variable, []).append(slot)
     places = [(variable, slot) for group in groups.values() for variable, slots in group.items() for slot in slots]
     return _in_order(tensors, places, [name for _, name in numbered[head:]], rows)
+
+
+def unnamed(checkpoint: Checkpoint) -> list[str]:
+    """The optimizer's state in a file of Keras before 2.4 and outside of TensorFlow, in its order, without counters.
+
+    There a slot is called `training/Adam/Variable_7` or `training/Adam/m_2_1`; the file lists them in their order.
+    """
+    roles = checkpoint.roles()
+    order = [name for name in checkpoint.state_order if name.startswith(IN_HDF5) and checkpoint.tensors[name].shape]
+    return order if order and all(roles[name].of == "a variable" for name in order) else []
+
+
+def listed_slots(
+    checkpoint: Checkpoint, wanted: Sequence[tuple[str, str]], rows: Mapping[str, Sequence[Row]]
+) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """The tensor of each slot in such a file; and what does not fit.
+
+    One kind of slots follows the other, each in the order of the trained weights, which is that of the file. Adam's
+    vhat is there from 2.1.3 on, of one element where it is not used. Source: `get_updates` of these optimizers in Keras
+    2.0 to 2.3.
+    """
+    order = unnamed(checkpoint)
+    if not order:
+        return {}, []
+    sources = {row.source: name for name, each in rows.items() for row in each if row.action == "load"}
+    kinds = list(dict.fromkeys(slot for _, slot in wanted))
+    trained = {variable for variable, _ in wanted}
+    variables = [sources[name] for name in checkpoint.listed_variables() if sources.get(name) in trained]
+    places = [(variable, slot) for slot in kinds for variable in variables]
+    unused = order[len(places) :]
+    if kinds == ["m", "v"] and len(unused) == len(variables):
+        if all(checkpoint.tensors[name].shape == (1,) for name in unused):
+            order = order[: len(places)]
+    return _in_order(checkpoint.tensors, places, order, rows)
 
 
 def _in_order(

@@ -17,7 +17,7 @@ from ..roles import Role
 from ..slices import check_tiling, index_of
 from ..transforms import pieces_of
 from ..wire import WireError
-from .archived_slots import numbered_slots, of_another_kind
+from .archived_slots import listed_slots, numbered_slots, of_another_kind
 from .keras_slots import Held, Slot
 from .update_ops import Update, updates_of
 
@@ -97,6 +97,8 @@ class FileSlots:
             return {}, problems
         listed, problems = numbered_slots(self.checkpoint.tensors, pairs, self._rows)
         problems += of_another_kind(self.checkpoint, self._held, self.name)
+        if not listed and pairs and not problems:
+            listed, problems = listed_slots(self.checkpoint, pairs, self._rows)
         sources: dict[str, dict[str, tuple[str, ...]]] = {}
         for (variable, slot), tensor in listed.items():
             sources.setdefault(self._rows[variable][0].source, {})[slot] = (tensor,)

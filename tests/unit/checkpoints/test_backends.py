@@ -224,6 +224,12 @@ def test_partitioned_slots():
     goes_on.check_partitioned(keras, keras.optimizers)
 
 
+@pytest.mark.parametrize("name", goes_on.MULTI_BACKEND)
+def test_multi_backend_state(name):
+    pytest.importorskip("h5py")
+    goes_on.check_multi_backend(keras, keras.optimizers, name)
+
+
 @pytest.mark.parametrize("file", ["m.weights.h5", "m.keras", "m.safetensors", "m.npz", "m.ckpt"])
 def test_conversion_writes_what_loading_assigns(file, loaded, golden, tmp_path, capsys):
     _, variables, _ = loaded

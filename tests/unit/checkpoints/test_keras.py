@@ -122,6 +122,13 @@ def test_partitioned_slots():
         goes_on.check_partitioned(keras, module)
 
 
+@pytest.mark.parametrize("name", goes_on.MULTI_BACKEND)
+def test_multi_backend_state(name):
+    pytest.importorskip("h5py")
+    for module in generations():
+        goes_on.check_multi_backend(keras, module, name)
+
+
 def test_one_model_needs_no_key_and_what_is_no_model_is_said():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(3, name="fc")(inputs))
