@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .errors import CheckpointError, MappingError
     from .keras_models import model_variables
     from .open import open_checkpoint
+    from .optimizers.export import export_optimizer
     from .optimizers.restore import load_optimizer
     from .plan import Ignore, Keep, Layer, Plan, Row, Rule
     from .planner import make_plan
@@ -42,6 +43,7 @@ _HOMES = {
     "Rule": "plan",
     "TensorInfo": "checkpoint",
     "export": "transfer",
+    "export_optimizer": "optimizers.export",
     "infer_roles": "roles",
     "load": "transfer",
     "load_optimizer": "optimizers.restore",
@@ -67,6 +69,7 @@ __all__ = [
     "Rule",
     "TensorInfo",
     "export",
+    "export_optimizer",
     "infer_roles",
     "load",
     "load_optimizer",

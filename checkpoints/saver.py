@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 _HEADER = field(1, 1) + field(3, field(1, 1))
 
 
-def write_saver(prefix: Any, tensors: Mapping[str, Any], overwrite: bool = False) -> None:
+def write_saver(prefix: Any, tensors: Mapping[str, Any], overwrite: bool = False, base: Any = None) -> tuple[str, ...]:
     """Writes `tensors` as the checkpoint `prefix` (`prefix.index` and `prefix.data-00000-of-00001`).
 
     Any `tf.train.Saver` of TF 0.12 and later restores it bit for bit. Values are arrays of any shape and byte order,
     of a type TensorFlow has; objects (bytes or str) become strings. They are taken one at a time, in the order of
     their names, so a mapping that computes its values needs memory for one.
+
+    `base` is a checkpoint, or the path of one, whose graph shall restore what is written. All that it holds and
+    `tensors` do not is copied: slots, powers, counters, averages. What is returned are notes on what that means.
 
     Both files appear under their names only when both are complete, the index last. Raises CheckpointError if one of
     them exists and `overwrite` is not set, or if a name or value cannot be stored; what stood there before then still
@@ -44,6 +47,21 @@ def write_saver(prefix: Any, tensors: Mapping[str, Any], overwrite: bool = False
     prefix = os.fspath(prefix)
     if not os.path.basename(prefix):
         raise CheckpointError(f"{prefix}: a checkpoint needs a base name behind the directory")
+    if base is not None and not isinstance(base, Checkpoint):
+        from .open import open_checkpoint
+
+        with open_checkpoint(base) as opened:
+            return write_saver(prefix, tensors, overwrite, opened)
+    notes: tuple[str, ...] = ()
+    if base is not None:
+        from .base_checkpoint import completed
+
+        tensors, notes = completed(tensors, base)
+    _write(prefix, tensors, overwrite)
+    return notes
+
+
+def _write(prefix: str, tensors: Mapping[str, Any], overwrite: bool) -> None:
     _check_names(prefix, tensors)
     # Renamed in this order: a reader that finds the index finds the data.
     targets = [prefix + ".data-00000-of-00001", prefix + ".index"]
