@@ -22,7 +22,7 @@ from .files import layers_in_file
 from .graphs import GraphBeside, read_beside
 from .model_layers import layers_of_variables
 from .networks import LayerData
-from .settings import arguments_of, family_of, settings_of
+from .settings import CUDNN, arguments_of, family_of, settings_of
 from .special import SPECIAL, Place
 from .wording import class_by_name, listed, remedy
 
@@ -117,6 +117,10 @@ class _Comparison:
                 )
             for argument, setting in settings_of(theirs).items():
                 self._check(place, argument, setting.values, where, setting.layer.rank)
+        elif place.row.transform.startswith("keras_cudnn_"):
+            where = f"in what {named(place.row.source)} is stored for, cuDNN"
+            for argument, value in CUDNN.items():
+                self._check(place, argument, frozenset([value]), where)
         elif version:
             for argument in arguments_of(place.layer.kind):
                 value, when = default_of_version(version, place.layer.kind, argument)

@@ -55,8 +55,8 @@ _ABSENT = {
     "score_mode": "dot",
     "causal": False,
 }
-# cuDNN computes nothing else.
-_CUDNN = {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}
+CUDNN = {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}
+"""What cuDNN computes, and nothing else."""
 _PER_AXIS = ("strides", "dilation_rate", "output_padding")
 RECURRENT = re.compile(r"(?:CuDNN)?(?:LSTM|GRU)|SimpleRNN|(?:LSTM|GRU|SimpleRNN)Cell|ConvLSTM[123]D")
 
@@ -105,8 +105,8 @@ def _wraps(layer: LayerData) -> bool:
 def _values(layer: LayerData, argument: str) -> FrozenSet[Any]:
     if argument == "activation" and not RECURRENT.fullmatch(layer.kind):
         return layer.effective() or frozenset()
-    if layer.kind.startswith("CuDNN") and argument in _CUDNN:
-        return frozenset((_CUDNN[argument],))
+    if layer.kind.startswith("CuDNN") and argument in CUDNN:
+        return frozenset((CUDNN[argument],))
     if argument in ("activation", "recurrent_activation"):
         own = layer.activation(argument)
         return frozenset() if own is None else frozenset((own,))

@@ -16,7 +16,7 @@ from checkpoints import Layer, MappingError, load, make_plan, model_variables, o
 from .configured_layers import hard_sigmoid, leaky
 from .support import data
 
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 backend = os.environ.get("KERAS_BACKEND", "tensorflow")
 if backend == "tensorflow":
     tf = pytest.importorskip("tensorflow")
@@ -184,6 +184,33 @@ def test_any_function_is_known_by_its_values(tmp_path):
             make_plan(checkpoint, model_variables(model_of((4,), "Dense", {"units": 2, "activation": leaky(0.3)})))
         unknown = model_of((4,), "Dense", {"units": 2, "activation": lambda x: x * x})
         make_plan(checkpoint, model_variables(unknown))
+
+
+def stored_for_cudnn(path, gates):
+    """A weights file of Keras 2.2.4 with a layer of 2 units of its CuDNN classes, which have two biases."""
+    shapes = {"kernel:0": (3, 2 * gates), "recurrent_kernel:0": (2, 2 * gates), "bias:0": (4 * gates,)}
+    with h5py.File(path, "w") as file:
+        file.attrs.update(keras_version=b"2.2.4", backend=b"tensorflow", layer_names=[b"memory"])
+        group = file.create_group("memory")
+        group.attrs["weight_names"] = [f"memory/{leaf}".encode() for leaf in shapes]
+        for leaf, shape in shapes.items():
+            group[f"memory/{leaf}"] = np.ones(shape, "f4")
+
+
+@pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {"reset_after": True})])
+def test_cudnn_is_sigmoid(kind, options, tmp_path):
+    """Up to Keras 2.2 the default was hard_sigmoid, but of the classes that are not cuDNN's."""
+    stored_for_cudnn(tmp_path / "old.h5", 4 if kind == "LSTM" else 3)
+    inputs = keras.Input((5, 3))
+    with open_checkpoint(tmp_path / "old.h5") as checkpoint:
+        for recurrent in ("sigmoid", "tanh"):
+            layer = getattr(layers, kind)(2, recurrent_activation=recurrent, name="memory", **options)
+            variables = model_variables(keras.Model(inputs, layer(inputs)))
+            if recurrent == "sigmoid":
+                assert len(make_plan(checkpoint, variables).loads()) == 3
+                continue
+            with pytest.raises(MappingError, match=r'is sigmoid in what .*, but tanh .*activation="sigmoid"'):
+                make_plan(checkpoint, variables)
 
 
 class Own(layers.Layer):
