@@ -37,6 +37,7 @@ class Problems:
     def __init__(self, path: str, targets: Mapping[str, Target], roles: Mapping[str, Role]) -> None:
         self.found: list[str] = []
         self.suggestions: list[AnyRule] = []
+        self._suggested: set[tuple[type, AnyRule]] = set()  # rules of two kinds are equal where their words are
         self._path = path
         self._targets = targets
         self._roles = roles
@@ -49,7 +50,8 @@ class Problems:
         for rule in rules:
             instead = isinstance(rule, Ignore) and len(lines) > 1
             lines.append(f"or {show(rule)}" if instead else show(rule))
-            if not instead and rule not in self.suggestions:
+            if not instead and (type(rule), rule) not in self._suggested:
+                self._suggested.add((type(rule), rule))
                 self.suggestions.append(rule)
         self.found.append("\n".join(lines))
 

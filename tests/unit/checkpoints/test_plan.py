@@ -478,3 +478,14 @@ def test_what_the_model_asks_for_by_name_and_shape_is_no_slot_and_no_counter(mak
     plan = make_plan(checkpoint, variables)
     assert {row.source: row.target for row in plan.loads()} == {name: name for name in variables}
     assert [row.reason for row in plan.rows if row.action == "ignore"] == ["slot m of att (Adam)"]
+
+
+def test_suggestions_of_two_kinds():
+    """They are tuples, which are equal where their words are."""
+    from checkpoints.problems import Problems
+
+    problems = Problems("file", {}, {})
+    suggested = [Ignore("a", "why it stays"), Keep("a", "why it stays")]
+    for rule in [*suggested, *suggested]:
+        problems.add("a problem", rule)
+    assert list(map(repr, problems.suggestions)) == list(map(repr, suggested))
