@@ -7,11 +7,14 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from .errors import ArgumentError, CheckpointError
+from .graph_ids import id_limit
 from .graph_layers import reached, sources
 from .inference_graph.placeholders import LENGTHS, SIZE, SWITCH
 from .inference_graph.random_ops import is_random
 
 BATCH = 2
+BINARY = 2
+"""The limit of integers that are no ids, which may be labels or flags."""
 
 
 class Feeds:
@@ -23,6 +26,7 @@ class Feeds:
         self._seed = seed
         self._made: dict[str, np.ndarray[Any, Any]] = {}
         self._lists: set[str] = set()
+        self._limits: dict[str, int] = {}
         self.values: dict[str, np.ndarray[Any, Any]] = {}
         self.inputs: list[Any] = []
         self.named: dict[str, np.ndarray[Any, Any]] = {}
@@ -89,7 +93,8 @@ class Feeds:
         for number, tensor in enumerate(self.inputs):
             array = values[tensor.name]
             if array.ndim and array.shape[0] > 1:
-                others = _random(array.shape, array.dtype, self._seed + 1000 + number)
+                limit = self._limits.get(tensor.name, BINARY)
+                others = _random(array.shape, array.dtype, self._seed + 1000 + number, limit)
                 changed[tensor.name] = np.concatenate([array[:1], others[1:]])
         return changed
 
@@ -114,7 +119,9 @@ class Feeds:
             return np.asarray(BATCH, tensor.dtype.as_numpy_dtype)
         if purpose == LENGTHS:
             return self._lengths(tensor)
-        return _input(tensor, self._seed + len(self._made))
+        if tensor.dtype.is_integer:
+            self._limits[tensor.name] = id_limit(tensor) or BINARY
+        return _input(tensor, self._seed + len(self._made), self._limits.get(tensor.name, BINARY))
 
     def _replaces_random(self, tensor: Any) -> bool:
         """Whether the placeholder's default is random, as that of the noise which a generator starts from."""
@@ -141,7 +148,7 @@ class Feeds:
         return np.full(_shape(tensor), steps, tensor.dtype.as_numpy_dtype)
 
 
-def _input(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
+def _input(tensor: Any, seed: int, limit: int) -> np.ndarray[Any, Any]:
     name, shape = tensor.op.name, _shape(tensor)
     if tensor.dtype.name == "string":
         hint = f'give them with --feed {name}=["..."], or feed what they are parsed into'
@@ -152,15 +159,16 @@ def _input(tensor: Any, seed: int) -> np.ndarray[Any, Any]:
         raise CheckpointError(f"the graph computes with {name}; say what it is with --feed {name}=true or {name}=false")
     if not shape:
         raise CheckpointError(f"the graph wants a number for {name}; give it with --feed {name}=1.0")
-    return _random(shape, np.dtype(tensor.dtype.as_numpy_dtype), seed)
+    return _random(shape, np.dtype(tensor.dtype.as_numpy_dtype), seed, limit)
 
 
-def _random(shape: Iterable[int], dtype: Any, seed: int) -> np.ndarray[Any, Any]:
+def _random(shape: Iterable[int], dtype: Any, seed: int, limit: int) -> np.ndarray[Any, Any]:
+    """Values of the shape and type: floats of a normal distribution, integers below `limit`."""
     random = np.random.RandomState(seed)
     # The kind of a bfloat16 of TensorFlow's own is "V".
     if dtype.kind in "fcV":
         return random.standard_normal(tuple(shape)).astype(dtype)
-    return random.randint(0, 2, tuple(shape)).astype(dtype)
+    return random.randint(0, limit, tuple(shape)).astype(dtype)
 
 
 def _shape(tensor: Any) -> list[int] | None:

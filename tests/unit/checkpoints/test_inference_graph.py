@@ -529,3 +529,13 @@ def test_golden_keeps_its_notes():
     with pytest.raises(CheckpointError, match=r"^golden.npz: about is not what golden writes"):
         unpack({**packed, "about": packed["about"][:-1]}, "golden.npz")
     assert list(golden._replace(random={}, notes=()).packed()) == ["outputs_y"]
+
+
+def test_ids_reach_beyond_the_first_rows(saved):
+    def build(x):
+        ids = v1.placeholder(tf.int32, (None, 40), "ids")
+        rows = tf.reduce_sum(tf.gather(variable("table", (30, 4)), ids), 1)
+        return tf.concat([dense(x, 2, "one"), rows], 1, name="y")
+
+    arrays = run_graph(saved(build), ["y"]).arrays
+    assert arrays["inputs_ids"].min() >= 0 and 20 < arrays["inputs_ids"].max() < 30
