@@ -34,6 +34,8 @@ _ASSUMED_FORGET_BIAS = (
     "LSTM: the file does not say what is added to the forget gate, and 1.0 is taken, the default of TF 1's cells; "
     'another one is named by a rule, as in Layer(..., layout="lstm:forget_bias=0.0")'
 )
+# Behind what is true of most files, and not said by this one.
+_ESCAPE = "; should that be wrong of your file, --no-config-check (compare_config=False) makes it a note"
 
 
 class Outcome(NamedTuple):
@@ -125,7 +127,7 @@ class _Comparison:
             for argument in arguments_of(place.layer.kind):
                 value, when = default_of_version(version, place.layer.kind, argument)
                 if value:
-                    self._check(place, argument, frozenset([value]), when)
+                    self._check(place, argument, frozenset([value]), when, escape=_ESCAPE)
 
     def _by_name(self, place: Place) -> None:
         """What TF 1 and Keras call layers by default says of what class they are, where nothing else does."""
@@ -134,7 +136,7 @@ class _Comparison:
         differ = theirs and ours not in ("", "DepthwiseConv", family_of(theirs))
         if differ and not self._is_described(place):
             told = f"is a {theirs} by its name, {named(label)}, but a {place.layer.kind} in the model"
-            self._problem(place, "class", told)
+            self._problem(place, "class", told + _ESCAPE)
 
     def _is_described(self, place: Place) -> bool:
         beside = self._beside.nodes.get(place.row.source) if self._beside is not None else None
@@ -164,7 +166,15 @@ class _Comparison:
             told += "round: load it with Keras 2 (load_weights), save it again, and take that"
             self._problem(place, "backend", told)
 
-    def _check(self, place: Place, argument: str, theirs: FrozenSet[Any], where: str, rank: int | None = None) -> None:
+    def _check(
+        self,
+        place: Place,
+        argument: str,
+        theirs: FrozenSet[Any],
+        where: str,
+        rank: int | None = None,
+        escape: str = "",
+    ) -> None:
         """A difference between the values that an argument may have and that of the model's layer."""
         ours = settings_of(place.layer).get(argument)
         if ours is None or (UNKNOWN in theirs and LINEAR not in theirs & ours.values):
@@ -174,7 +184,7 @@ class _Comparison:
         if not alike(argument, theirs, ours, ours.layer.rank or rank):
             shown, mine = (listed(argument, values) for values in (theirs, ours.values))
             told = f"{argument} is {shown} {where}, but {mine} in the model: set {remedy(ours.layer, argument, theirs)}"
-            self._problem(place, argument, told, ours.layer)
+            self._problem(place, argument, told + escape, ours.layer)
 
     def _problem(self, place: Place, subject: str, words: str, owner: LayerData | None = None) -> None:
         self._problems.setdefault((id(owner or place.layer), subject), f"{named(place.path)}: {words}")
