@@ -62,7 +62,7 @@ def _behind(kind: str, state: int) -> int:
 
 def _rows(op: Any) -> int | None:
     """The rows of the table, or of the identity matrix, that `op` picks from; None if the graph does not say."""
-    from tensorflow.python.framework import tensor_util
+    from tensorflow.python.framework import tensor_util  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     if op.type == "OneHot":
         depth = tensor_util.constant_value(op.inputs[1])
