@@ -13,7 +13,8 @@ from .base import Layout, Part
 @register("heads.split")
 def split(source: Shape, target: Shape) -> list[Piece]:
     """Source (..., heads * size), target (..., heads, size)."""
-    if len(target) != len(source) + 1 or target[:-2] != source[:-1] or target[-2] * target[-1] != source[-1]:
+    fits = source and len(target) == len(source) + 1 and target[:-2] == source[:-1]
+    if not fits or target[-2] * target[-1] != source[-1]:
         raise ValueError("the last axis does not split into the last two of the target")
     return [Piece(whole(source), whole(target))]
 

@@ -49,9 +49,11 @@ def _candidate(source: Shape, target: Shape, first: bool) -> list[Piece]:
     return [Piece((rows, (0, units)), ((0, rows[1]), (2 * units, units)))]
 
 
-def _check_bias(target: Shape) -> None:
+def _check_bias(source: Shape, target: Shape) -> None:
     if len(target) == 2:
         raise ValueError(RESET_AFTER)
+    if not len(source) == len(target) == 1:
+        raise ValueError("a bias has one dimension")
 
 
 @register("gru.gates.kernel")
@@ -69,7 +71,7 @@ def gates_recurrent_kernel(source: Shape, target: Shape) -> list[Piece]:
 @register("gru.gates.bias")
 def gates_bias(source: Shape, target: Shape) -> list[Piece]:
     """Source (2 units,), target (3 units,)."""
-    _check_bias(target)
+    _check_bias(source, target)
     if 3 * source[0] != 2 * target[0]:
         raise ValueError("the lengths are not 2 and 3 times the units")
     units = source[0] // 2
@@ -91,7 +93,7 @@ def candidate_recurrent_kernel(source: Shape, target: Shape) -> list[Piece]:
 @register("gru.candidate.bias")
 def candidate_bias(source: Shape, target: Shape) -> list[Piece]:
     """Source (units,), target (3 units,)."""
-    _check_bias(target)
+    _check_bias(source, target)
     if 3 * source[0] != target[0]:
         raise ValueError("the lengths are not 1 and 3 times the units")
     return [Piece(((0, source[0]),), ((2 * source[0], source[0]),))]

@@ -420,3 +420,19 @@ def test_only_what_is_called_attention_is_taken_for_it(targets, tmp_path):
             make_plan(checkpoint, variables, infer=True)
         layout = "attention heads" if targets["c/kernel"][0] == 6 else "attention output"
         assert make_plan(checkpoint, variables, [Layer("dense", "c", layout)]).loads()
+
+
+def test_shapes_of_any_rank():
+    """What does not fit is a ValueError, whatever the shapes are."""
+    from checkpoints import layouts
+    from checkpoints.transforms import REGISTRY, pieces_of
+
+    assert layouts.CATALOGUE
+    shapes = [(), (0,), (3,), (6,), (9,), (0, 0), (3, 2), (4, 12), (2, 3, 4), (1, 2, 3, 4)]
+    for name in sorted(REGISTRY):
+        for source in shapes:
+            for target in shapes:
+                try:
+                    pieces_of(name, source, target)
+                except ValueError:
+                    pass
