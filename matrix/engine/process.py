@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from matrix.tools import undisturbed
 
 Say = Callable[[str], None]
 _GUARD = str(Path(__file__).with_name("guard.py"))
+_POLL_SECONDS = 0.02
 _PATIENCE = 8.0  # seconds in which a build may end in order: the guard's own patience, and some
 
 #: The variables that a cell sees, beside those that say where things are. Nothing of the caller's is passed on.
@@ -75,9 +77,31 @@ def recorder(out: str, arguments: Sequence[str]) -> list[str]:
     return ["python", "-m", "tests.recorder", out, *arguments]
 
 
-def spawn(command: Sequence[str], output: IO[bytes], **options: object) -> subprocess.Popen[bytes]:
+class Process(subprocess.Popen[bytes]):
+    """A process that can be waited for after a signal has interrupted that.
+
+    An exception that a signal's handler raises while Popen takes its lock leaves it locked, and whoever waits for the
+    process then does so for ever.
+    """
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        with undisturbed():
+            return super().poll()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once there is one. Raises TimeoutExpired."""
+        begun = time.monotonic()
+        while (status := self.poll()) is None:
+            if timeout is not None and time.monotonic() - begun > timeout:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(_POLL_SECONDS)
+        return status
+
+
+def spawn(command: Sequence[str], output: IO[bytes], **options: object) -> Process:
     """Start `command` in a session of its own: a Ctrl-C on the terminal is for the host's side to handle."""
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+    return Process(  # type: ignore[call-overload, no-any-return]
         command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **options
     )
 
