@@ -11,7 +11,7 @@ from gan.child import ChildFailed
 TESTS = "tests/unit/checkpoints"
 EXAMPLES = TESTS + "/test_examples.py"
 # No framework has a part in these, and they take as long as all others: the project's own tests run them.
-ELSEWHERE = tuple(TESTS + "/test_" + name + ".py" for name in ("hostile_files", "audit", "fuzz"))
+ELSEWHERE = tuple(TESTS + "/test_" + name + ".py" for name in ("hostile_files", "audit", "fuzz", "budget", "terminal"))
 
 
 def run_pytest(record_property, *arguments):
