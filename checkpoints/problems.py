@@ -16,7 +16,7 @@ from .nearest import in_common, natural, nearest
 from .plan import AnyRule, Ignore, Keep, Layer, Row, Rule, group_by_target
 from .raw_copies import RawCopy
 from .slices import check_tiling
-from .suggestions import alternatives, exact_rule, ignore_all, rules_to, show
+from .suggestions import alternatives, choice_rule, exact_rule, ignore_all, rules_to, show
 from .transforms import Box, Piece, pieces_of
 from .wire import WireError
 
@@ -223,8 +223,9 @@ class Problems:
         self._check_sources(rows)
         self._check_targets(groups)
         unmapped = [info for info in unmapped if info.name not in self._told_sources]
-        missing = [name for name in self._targets if name not in groups and name not in self._told_targets]
-        self._report_left(unmapped, missing, evidence)
+        left = [name for name in self._targets if name not in groups]
+        missing = [name for name in left if name not in self._told_targets]
+        self._report_left(unmapped, missing, [name for name in left if name in self._told_targets], evidence)
 
     def _try(self, row: Row) -> list[Piece]:
         try:
@@ -263,17 +264,29 @@ class Problems:
                 f"leave it in the file: {leave}"
             )
 
-    def _report_left(self, unmapped: Sequence[TensorInfo], missing: Sequence[str], evidence: Evidence) -> None:
-        """Tensors that go nowhere, and variables that get nothing."""
+    def _report_left(
+        self, unmapped: Sequence[TensorInfo], missing: Sequence[str], offered: Sequence[str], evidence: Evidence
+    ) -> None:
+        """Tensors that go nowhere, and variables that get nothing; some may be those `offered` to other tensors."""
         free = {name: self._targets[name].shape for name in missing}
         sources = {info.name: info.shape for info in unmapped}
         fits = find_fits(sources, free, evidence)
+        by_shape: dict[tuple[int, ...], list[str]] = {}
+        for name in sorted(offered, key=natural):
+            by_shape.setdefault(self._targets[name].shape, []).append(name)
         for place, info in enumerate(unmapped):
             near = nearest(info.name, free, info.shape) if place < _MOST_HINTS else []
             role = "" if self._roles[info.name].kind == "variable" else f" ({named(str(self._roles[info.name]))})"
             head = f"{named(info.name)} {list(info.shape)} {info.dtype}{role} has no place in the model"
             rules = [fits[info.name]] if info.name in fits else []
-            self.add(head + _list_near(near, free), *rules, ignore_all([info.name]))
+            shared = [] if rules or role else by_shape.get(info.shape, [])
+            if shared:
+                self.add(
+                    f"{head} of its own, but the shape of some that are offered to others: choose one in",
+                    choice_rule(info.name, [*shared, "nowhere"]),
+                )
+            else:
+                self.add(head + _list_near(near, free), *rules, ignore_all([info.name]))
         wanted = {target: rule for rule in fits.values() for target in [rule.target, *alternatives(rule)]}
         for place, name in enumerate(missing):
             target = self._targets[name]

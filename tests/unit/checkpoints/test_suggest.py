@@ -49,6 +49,15 @@ def test_pasted_choices_load(files, capsys):
     assert plan("--rules", "chosen.py") == 0
 
 
+def test_needed_variable_is_never_ignored(files):
+    """What may still be one of the variables that are offered to others."""
+    files({**dense("one", "two"), "alone": (4, 4)}, dense("red", "blue", "green"))
+    assert plan("--suggest", "rules.py") == 3
+    rules = load_rules("rules.py")
+    assert [rule for rule in rules if isinstance(rule, Ignore)] == []
+    assert Rule("alone", "blue/kernel | green/kernel | red/kernel | nowhere") in rules
+
+
 def test_given_rules_are_kept(files):
     files({**dense("one", "two"), "x": (3,)}, {**dense("red", "blue"), "head": (7,)})
     with open("mine.py", "w") as stream:
