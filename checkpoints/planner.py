@@ -534,7 +534,8 @@ def _compile(rule: AnyRule) -> Pattern[str]:
         if isinstance(rule, (Rule, Layer)):
             # Finds a reference to a group that the pattern lacks before any tensor is looked at.
             re.sub(pattern, rule.target, "")
-            for reference in re.findall(r"\\(\d+)", rule.target):
+            # A backslash that is meant as one is doubled.
+            for reference in filter(None, re.findall(r"\\\\|\\(\d+)", rule.target)):
                 if int(reference) > pattern.groups:
                     raise re.error(f"the target refers to group {reference}, the pattern has {pattern.groups}")
     except (re.error, IndexError) as error:

@@ -36,7 +36,8 @@ def find_raw_copies(
     here, there = (_converted(group_sources(side)) for side in (sources, targets))
     labels = {info.name: label for label, info in sources.items()}
     for row in copied:
-        group, other = here.get(labels[row.source]), there.get(row.target or "")
+        # Of two tensors with the same name to go by, as `w` and an object's value at `w`, one has none.
+        group, other = here.get(labels.get(row.source, "")), there.get(row.target or "")
         if group is not None and (other is None or other.layout.name != group.layout.name):
             path = (row.target or "").rpartition("/")[0]
             instead = f'the layout "{group.layout.name}": replace that rule by one for the layer'

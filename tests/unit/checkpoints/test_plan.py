@@ -489,3 +489,20 @@ def test_suggestions_of_two_kinds():
     for rule in [*suggested, *suggested]:
         problems.add("a problem", rule)
     assert list(map(repr, problems.suggestions)) == list(map(repr, suggested))
+
+
+def test_backslashes_in_names(make):
+    """A target is a template, in which a backslash that is meant is doubled."""
+    name = r"a\1\g<2>"
+    checkpoint = make(one=np.zeros(3, "f4"), two=np.zeros(4, "f4"))
+    with pytest.raises(MappingError) as raised:
+        make_plan(checkpoint, {name: Variable((3,)), "two": Variable((4,))}, infer=False)
+    rule = next(rule for rule in raised.value.suggestions if isinstance(rule, Rule))
+    plan = make_plan(checkpoint, {name: Variable((3,)), "two": Variable((4,))}, [rule], infer=False)
+    assert [row.target for row in plan.loads()] == [name, "two"]
+
+
+def test_tensors_with_the_same_name_to_go_by(make):
+    checkpoint = make(**{"w": np.zeros(3, "f4"), "w/.ATTRIBUTES/VARIABLE_VALUE": np.ones(3, "f4")})
+    rules = [Rule("w", "w"), Ignore("w/.+", "the same")]
+    assert [row.source for row in make_plan(checkpoint, {"w": Variable((3,))}, rules).loads()] == ["w"]
