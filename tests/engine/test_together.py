@@ -10,7 +10,6 @@ import pytest
 
 from matrix import images
 from matrix.engine.containers import Containers
-from matrix.images import Base
 from matrix.project import Project
 from tests.engine.planted import CHECKOUT, ID, OTHER, PYTHON, wait
 
@@ -50,12 +49,11 @@ def test_no_build_loses_the_name_of_its_base_to_another(working):
     reference = images.stand_in_base(PYTHON)
     if reference not in engine.images():
         reference = images.official_base(PYTHON)
-    base = Base(reference, engine.images()[reference], "")
 
     def build(number):
         lost = 0
         for _ in range(10):
-            with engine._own_name(base) as name:
+            with engine._own_name(reference) as name:
                 found = subprocess.run(["podman", "image", "exists", name], check=False)
                 lost += found.returncode
         return lost
