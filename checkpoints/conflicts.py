@@ -106,12 +106,36 @@ def find_conflicts(joins: Sequence[Join], open_: Open, evidence: Evidence) -> li
         rest = _Series(members, open_.items.get(kind, ()), open_.targets.get(kind, ()))
         doubtful = {id(join) for series in rest.by_stems() if series.is_shifted() for join in series.joined}
         doubtful.update(map(id, _torn(members)))
+        doubtful.update(map(id, _parted(members, rest)))
         offenders = evidence.contradiction(*_sides(members)) if len(members) > 1 else []
         doubtful.update(id(members[place]) for place in offenders)
         if doubtful:
-            joined = [join for join in members if id(join) in doubtful or not _says_the_same(join)]
+            void = [join for join in members if id(join) in doubtful or not _says_the_same(join)]
+            joined = _whole_series(members, void, rest)
             found.append(rest._replace(joined=joined).conflict(evidence))
     return found
+
+
+def _whole_series(members: Sequence[Join], void: Sequence[Join], rest: _Series) -> list[Join]:
+    """Those of `members` that are `void` or in a series, on either side, with one that is, or with what is left over.
+
+    What takes the place of one of them may shift the others: of `gru_1` to `gru_4` and a model's `gru_2` to `gru_5`.
+    """
+    chosen = list(void)
+    while True:
+        sources = {stems(join.item.side.name) for join in chosen} | {stems(item.side.name) for item in rest.items}
+        targets = {stems(join.target.name) for join in chosen} | {stems(target.name) for target in rest.targets}
+        more = [join for join in members if stems(join.item.side.name) in sources or stems(join.target.name) in targets]
+        if len(more) == len(chosen):
+            return more
+        chosen = more
+
+
+def _parted(joins: Sequence[Join], rest: _Series) -> list[Join]:
+    """Those of a series of the file by other names, of which one is left over that would have to go elsewhere."""
+    left = {stems(item.side.name) for item in rest.items} if rest.targets else set()
+    others = [join for join in joins if join.item.side.name != join.target.name]
+    return [join for join in others if stems(join.item.side.name) in left]
 
 
 def _torn(joins: Sequence[Join]) -> list[Join]:

@@ -13,6 +13,7 @@ import collections
 import importlib
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
@@ -82,7 +83,8 @@ def _values(data):
 def write(keras, case, folder):
     """Writes the case with other values in every variable, and beside it an input and what the model computes.
 
-    False if Keras cannot: some releases give several variables of a layer the same name, and HDF5 takes it once.
+    False if Keras cannot: some releases give several variables of a layer the same name, and HDF5 takes it once; of a
+    model without variables nothing is saved.
     """
     keras.backend.clear_session()
     try:
@@ -91,7 +93,7 @@ def write(keras, case, folder):
         else:
             _save(keras, case, _made(keras, case, case, folder), os.path.join(folder, FILES[case["kind"]]))
     except (RuntimeError, ValueError) as error:
-        if "name already exists" not in str(error):
+        if not re.search("name already exists|No variables to save", str(error)):
             raise
         return False
     with open(os.path.join(folder, "case.json"), "w") as stream:

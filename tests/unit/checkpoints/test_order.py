@@ -202,3 +202,38 @@ def test_layers_called_against_their_attributes(saved):
     names, called = ["d_1", "d", "d_2"], ["d", "d_1", "d_2"]
     plan = make_plan(saved(called, graph=names), model(called, connected=False))
     assert layers(plan) == {name: name for name in names}
+
+
+SHIFTED = [
+    # A place that a layer of `top` had by its name is that of a series which counts from 2 there.
+    (
+        ["both/backward_d", "both/forward_d", "d_1", "d_2", "d_3", "d_4", "top/d_5", "top/d_6"],
+        ["both_1/backward_d_1", "both_1/forward_d_1", "d_2", "d_3", "d_4", "d_5", "block/d_6", "block/d_7"],
+    ),
+    # One of a series is left over, and only another series has a place for it.
+    (
+        ["block_1/d_1", "block_1/d_2", "block_2/d_3", "both_1/backward_d_4", "both_1/forward_d_4"],
+        ["own/d_2", "own/d_3", "top/d_5", "both/backward_d", "both/forward_d"],
+    ),
+]
+
+
+@pytest.mark.parametrize("layers, others", SHIFTED)
+def test_names_that_are_the_same_by_accident(layers, others, tmp_path):
+    """Without any order but that of the numbers: right, or an error that leaves the choice open."""
+    path = str(tmp_path / "m.npz")
+    np.savez(path, **{f"{name}/{leaf}": np.zeros(SHAPES[leaf], "f4") for name in layers for leaf in SHAPES})
+    targets = {f"{name}/{leaf}": np.zeros(SHAPES[leaf], "f4") for name in others for leaf in SHAPES}
+    with open_checkpoint(path) as checkpoint:
+        with pytest.raises(MappingError) as raised:
+            make_plan(checkpoint, targets)
+        try:
+            plan = make_plan(checkpoint, targets, raised.value.suggestions)
+        except MappingError as error:
+            assert " | " in str(error)
+        else:
+            pairs = {row.source.rpartition("/")[0]: row.target.rpartition("/")[0] for row in plan.loads()}
+            assert pairs == dict(zip(layers, others))
+
+
+SHAPES = {"kernel": (4, 4), "bias": (4,)}
