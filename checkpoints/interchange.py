@@ -187,6 +187,11 @@ class _Comparison(NamedTuple):
             numbered = series([target.name for target in targets])
             if numbered and not file.flows() and not _listing(file, sources).layers and model.backwards(numbered.order):
                 yield from places
+            there = _listing(model, targets).layers
+            if numbered and there and not file.flows() and not _listing(file, sources).layers:
+                # The file has nothing but numbers, and the model's own do not count its layers as it lists them.
+                if tuple(there) != numbered.order and not all(map(self._same_name, places)):
+                    yield from places
             numbered = series([source.name for source in sources])
             if numbered and not model.related() and not all(map(self._same_name, places)):
                 listing, there = _listing(file, sources).layers, _listing(model, targets).layers

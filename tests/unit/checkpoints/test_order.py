@@ -204,6 +204,15 @@ def test_layers_called_against_their_attributes(saved):
     assert layers(plan) == {name: name for name in names}
 
 
+def test_attributes_against_numbers_alone(saved):
+    """A file with nothing but numbers, and a class whose layers are numbered otherwise than they are listed."""
+    with pytest.raises(MappingError, match="the order of the layers says otherwise"):
+        make_plan(saved(["d", "d_1", "d_2"]), model(["d_8", "d_10", "d_9"], connected=False))
+    assert len(make_plan(saved(["d", "d_1", "d_2"]), model(["d_8", "d_9", "d_10"], connected=False)).loads()) == 6
+    same = ["d", "d_2", "d_1"]
+    assert layers(make_plan(saved(same), model(same, connected=False))) == {name: name for name in same}
+
+
 SHIFTED = [
     # A place that a layer of `top` had by its name is that of a series which counts from 2 there.
     (
