@@ -184,17 +184,15 @@ class _Comparison(NamedTuple):
         for places in self._series():
             file, model = self.file.part(places), self.model.part(places)
             sources, targets = [self.sources[place] for place in places], [self.targets[place] for place in places]
+            listing, there = _listing(file, sources).layers, _listing(model, targets).layers
+            same = all(map(self._same_name, places))
             numbered = series([target.name for target in targets])
-            if numbered and not file.flows() and not _listing(file, sources).layers and model.backwards(numbered.order):
-                yield from places
-            there = _listing(model, targets).layers
-            if numbered and there and not file.flows() and not _listing(file, sources).layers:
-                # The file has nothing but numbers, and the model's own do not count its layers as it lists them.
-                if tuple(there) != numbered.order and not all(map(self._same_name, places)):
+            if numbered and not file.flows() and not listing:
+                # The file has nothing but numbers: the model's own must count its layers as they flow or are listed.
+                if model.backwards(numbered.order) or (there and tuple(there) != numbered.order and not same):
                     yield from places
             numbered = series([source.name for source in sources])
-            if numbered and not model.related() and not all(map(self._same_name, places)):
-                listing, there = _listing(file, sources).layers, _listing(model, targets).layers
+            if numbered and not model.related() and not same:
                 against = file.backwards(numbered.order) or (listing and tuple(listing) != numbered.order)
                 if against and (not there or file.backwards(there) or (listing and listing != there)):
                     yield from places
